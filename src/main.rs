@@ -1,0 +1,2 @@
+//! The `redis-ring` command.
+fn main() {}
