@@ -1,0 +1,116 @@
+//! The hashing half of the ring's wire contract.
+
+/// The name of this ring's hashing and placement, as `/config` states it.
+///
+/// A client that meets another name must not guess: it refuses to start.
+pub const RING_NAME: &str = "crc32-mix64-v1";
+
+/// A position on the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u32);
+
+impl Token {
+    /// The position of a key: its hash tag's CRC32, mixed.
+    #[inline]
+    pub fn of_key(key: &[u8]) -> Token {
+        Token(mix(u64::from(crc32(tag(key)))))
+    }
+}
+
+impl std::fmt::Display for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The CRC32 of the IEEE polynomial (as zlib and Ethernet use it).
+#[inline]
+pub fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
+/// The upper half of MurmurHash3's 64-bit finaliser.
+///
+/// CRC32 is linear: points made from similar ids are shifted copies of each other and spread badly. The
+/// finaliser is a bijection of 64 bits that breaks the pattern. Source: Austin Appleby, MurmurHash3,
+/// `fmix64`.
+#[inline]
+pub fn mix(mut x: u64) -> u32 {
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    x ^= x >> 33;
+    (x >> 32) as u32
+}
+
+/// Point `index` of the member whose id has the CRC32 `id_crc`.
+///
+/// The index has the lower 32 bits for itself, so two members can share points only if their CRC32 are equal.
+#[inline]
+pub fn point(id_crc: u32, index: u32) -> Token {
+    Token(mix(u64::from(id_crc) << 32 | u64::from(index)))
+}
+
+/// The part of a key that is hashed, by Redis Cluster's hash-tag rule.
+///
+/// The bytes between the first `{` and the first `}` after it, if there is at least one; else the whole key.
+/// Keys with equal tags share their owners whatever the ring looks like.
+#[inline]
+pub fn tag(key: &[u8]) -> &[u8] {
+    let Some(open) = key.iter().position(|&b| b == b'{') else {
+        return key;
+    };
+    let inner = &key[open + 1..];
+    match inner.iter().position(|&b| b == b'}') {
+        Some(0) | None => key,
+        Some(close) => &inner[..close],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The vectors of the wire contract: key, CRC32 of its tag, token.
+    const KEYS: [(&[u8], u32, u32); 6] = [
+        (b"user:1000", 2675185635, 1995309231),
+        (b"{user1000}.following", 307944294, 3252212200),
+        (b"foo{}{bar}", 2301895513, 2773728760),
+        (b"foo{{bar}}zap", 348433721, 3731151227),
+        (b"\xff\x00\x01", 920575337, 2148720244),
+        (b"", 0, 0),
+    ];
+
+    #[test]
+    fn keys_have_the_tokens_of_the_contract() {
+        for (key, crc, token) in KEYS {
+            assert_eq!(crc32(tag(key)), crc, "crc32 of {key:?}");
+            assert_eq!(Token::of_key(key), Token(token), "token of {key:?}");
+        }
+    }
+
+    #[test]
+    fn points_are_those_of_the_contract() {
+        let crc = crc32(b"redis-0");
+        let points: Vec<u32> = (0..4).map(|i| point(crc, i).0).collect();
+        assert_eq!(points, [895550119, 4214939755, 2049849731, 923201088]);
+    }
+
+    #[test]
+    fn a_tag_is_what_redis_cluster_takes() {
+        let cases: [(&[u8], &[u8]); 8] = [
+            (b"a{b}c", b"b"),
+            (b"a{}c", b"a{}c"),
+            (b"a{}{c}", b"a{}{c}"),
+            (b"a{b", b"a{b"),
+            (b"a}b{c}", b"c"),
+            (b"{a}{b}", b"a"),
+            (b"{{a}}", b"{a"),
+            (b"{}", b"{}"),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(tag(key), expected, "tag of {key:?}");
+        }
+    }
+}
