@@ -1,0 +1,266 @@
+//! Connecting to a server and the handshake.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use super::inflight;
+use super::link::{Clock, Link};
+use super::ticker::Ticker;
+use crate::error::{Error, ErrorKind, Result};
+use crate::placement::RunId;
+use crate::policy::{HedgePolicy, Timeouts};
+
+/// What every connection of a client has in common.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConnectOptions {
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) db: i64,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) hedge: HedgePolicy,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: crate::tls::TlsOptions,
+}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) tls: bool,
+}
+
+impl Address {
+    /// Reads `redis://host:port`, `rediss://host:port` or `host:port`.
+    pub(crate) fn parse(text: &str) -> Result<Address> {
+        let bad = |why: &str| {
+            Error::new(ErrorKind::Invalid, format!("server address {why}"))
+                .with_hint("an address is redis://host:port, or rediss://host:port for TLS")
+        };
+        let full = if text.contains("://") { text.to_owned() } else { format!("redis://{text}") };
+        let url = url::Url::parse(&full).map_err(|error| bad("cannot be read").with_source(error))?;
+        let tls = match url.scheme() {
+            "redis" => false,
+            "rediss" => true,
+            other => return Err(bad(&format!("has the scheme {other:?}"))),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("holds credentials, which belong into the client's options"));
+        }
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| bad("has no host"))?;
+        // The brackets of an IPv6 address are part of the URL, not of the address.
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Address { host, port: url.port().unwrap_or(6379), tls })
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Connects, authenticates, and learns which process answers and what time it has.
+///
+/// The connect timeout covers all of it: a stopped process still accepts connections, only a reply proves life.
+pub(super) async fn connect(address: &Address, options: &ConnectOptions, ticker: &Arc<Ticker>) -> Result<Connected> {
+    let limit = options.timeouts.connect;
+    match tokio::time::timeout(limit, connect_and_greet(address, options, ticker)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(Error::new(
+            ErrorKind::Unreachable,
+            format!("{address} did not answer within {} ms", limit.as_millis()),
+        )),
+    }
+}
+
+/// A new connection and the task that drives it, whose end is the connection's.
+pub(super) struct Connected {
+    pub(super) link: Arc<Link>,
+    pub(super) driver: tokio::task::JoinHandle<()>,
+}
+
+async fn connect_and_greet(address: &Address, options: &ConnectOptions, ticker: &Arc<Ticker>) -> Result<Connected> {
+    match multiplexed(address, options, ProtocolVersion::RESP3, ticker).await {
+        // Servers before 6.0, and those that answer HELLO with an error.
+        Err(Refusal::OldProtocol) => match multiplexed(address, options, ProtocolVersion::RESP2, ticker).await {
+            Ok(connected) => Ok(connected),
+            Err(Refusal::OldProtocol) => Err(Error::new(ErrorKind::Server, format!("{address} speaks no known RESP"))),
+            Err(Refusal::Other(error)) => Err(error),
+        },
+        Err(Refusal::Other(error)) => Err(error),
+        Ok(connected) => Ok(connected),
+    }
+}
+
+enum Refusal {
+    OldProtocol,
+    Other(Error),
+}
+
+async fn multiplexed(
+    address: &Address,
+    options: &ConnectOptions,
+    protocol: ProtocolVersion,
+    ticker: &Arc<Ticker>,
+) -> Result<Connected, Refusal> {
+    let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(|error| {
+        let what = match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => format!("{address} refused the connection"),
+            _ => format!("cannot connect to {address}"),
+        };
+        Refusal::Other(Error::new(ErrorKind::Unreachable, what).with_source(error))
+    })?;
+    // Without it a small command can wait for the acknowledgement of the one before.
+    tcp.set_nodelay(true).map_err(|error| {
+        Refusal::Other(Error::new(ErrorKind::Unreachable, format!("cannot set up {address}")).with_source(error))
+    })?;
+    if address.tls {
+        let stream = encrypted(address, options, tcp).await.map_err(Refusal::Other)?;
+        greet(address, options, protocol, ticker, stream).await
+    } else {
+        greet(address, options, protocol, ticker, tcp).await
+    }
+}
+
+#[cfg(feature = "tls")]
+async fn encrypted(
+    address: &Address,
+    options: &ConnectOptions,
+    tcp: TcpStream,
+) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+    options.tls.connect(&address.host, tcp).await
+}
+
+#[cfg(not(feature = "tls"))]
+async fn encrypted(address: &Address, _: &ConnectOptions, _: TcpStream) -> Result<TcpStream> {
+    Err(Error::new(ErrorKind::Invalid, format!("{address} wants TLS, which this build does not have"))
+        .with_hint("turn on the crate's feature `tls`"))
+}
+
+async fn greet(
+    address: &Address,
+    options: &ConnectOptions,
+    protocol: ProtocolVersion,
+    ticker: &Arc<Ticker>,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<Connected, Refusal> {
+    let mut info = RedisConnectionInfo::default().set_db(options.db).set_protocol(protocol);
+    if let Some(username) = &options.username {
+        info = info.set_username(username);
+    }
+    if let Some(password) = &options.password {
+        info = info.set_password(password);
+    }
+    // Our own clock decides when a request is late. The queue is as long as requests may be in flight, and one
+    // more for a probe, so that a first poll always enqueues.
+    let config = AsyncConnectionConfig::new()
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(inflight::LIMIT + 16);
+    let (mut connection, driver) =
+        MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(|error| {
+            if protocol == ProtocolVersion::RESP3 && is_hello_refused(&error) {
+                Refusal::OldProtocol
+            } else {
+                Refusal::Other(refused(address, error))
+            }
+        })?;
+    let driver = tokio::spawn(driver);
+    let abort = driver.abort_handle();
+    let clock = Clock::local();
+    match introduce(address, &mut connection, &clock).await {
+        Ok(run_id) => {
+            let link = Link::new(connection, run_id, clock, options.hedge, ticker, abort);
+            Ok(Connected { link, driver })
+        }
+        Err(error) => {
+            driver.abort();
+            Err(Refusal::Other(error))
+        }
+    }
+}
+
+/// Asks which process answers and what time it has; the first command also shows a missing password.
+async fn introduce(address: &Address, connection: &mut MultiplexedConnection, clock: &Clock) -> Result<RunId> {
+    let asked = Instant::now();
+    let time = connection.send_packed_command(&redis::cmd("TIME")).await;
+    let answered = Instant::now();
+    let time = time.and_then(Value::extract_error).map_err(|error| refused(address, error))?;
+    clock.set(server_time(&time).ok_or_else(|| nonsense(address, "TIME"))?, asked, answered);
+    let info = connection.send_packed_command(redis::cmd("INFO").arg("server")).await;
+    let info = info.and_then(Value::extract_error).map_err(|error| refused(address, error))?;
+    run_id(&info).ok_or_else(|| nonsense(address, "INFO server"))
+}
+
+/// The microseconds since the Unix epoch that TIME answered.
+pub(super) fn server_time(value: &Value) -> Option<i64> {
+    let (seconds, micros): (i64, i64) = redis::from_redis_value_ref(value).ok()?;
+    seconds.checked_mul(1_000_000)?.checked_add(micros)
+}
+
+fn run_id(info: &Value) -> Option<RunId> {
+    let text: String = redis::from_redis_value_ref(info).ok()?;
+    let id = text.lines().find_map(|line| line.strip_prefix("run_id:"))?.trim();
+    (!id.is_empty()).then(|| RunId::new(id))
+}
+
+fn nonsense(address: &Address, what: &str) -> Error {
+    Error::new(ErrorKind::Server, format!("{address} gave an answer to {what} that cannot be understood"))
+        .with_hint("is it a Redis server?")
+}
+
+fn is_hello_refused(error: &RedisError) -> bool {
+    error.kind() == redis::ErrorKind::RESP3NotSupported
+}
+
+/// An error of the handshake, with what to do about it.
+fn refused(address: &Address, error: RedisError) -> Error {
+    let code = error.code().unwrap_or_default().to_owned();
+    let denied = |hint: &str| Error::new(ErrorKind::Denied, format!("{address} denied access")).with_hint(hint);
+    let made = match code.as_str() {
+        "NOAUTH" => denied("the server wants a password: give it in the client's options"),
+        "WRONGPASS" => denied("the user name or password is wrong"),
+        "NOPERM" => denied("the user may not run INFO, TIME or SELECT, which every connection needs"),
+        "LOADING" => Error::new(ErrorKind::Unreachable, format!("{address} is loading its data")),
+        _ if error.kind() == redis::ErrorKind::AuthenticationFailed => {
+            denied("check user name and password in the client's options")
+        }
+        _ if error.is_io_error() => Error::new(ErrorKind::Unreachable, format!("{address} closed the connection")),
+        _ => Error::new(ErrorKind::Server, format!("{address} refused the handshake")),
+    };
+    made.with_source(error)
+}
+
+/// The wait before the next attempt: none after the first failure, then jittered and growing.
+pub(super) fn backoff(failures: u32) -> Duration {
+    match failures {
+        0 | 1 => Duration::ZERO,
+        n => Duration::from_millis(super::breaker::jittered_backoff(
+            n - 2,
+            Duration::from_millis(10),
+            Duration::from_secs(1),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_with_and_without_scheme() {
+        let parse = |text| Address::parse(text).unwrap();
+        assert_eq!(parse("10.0.0.1:7000"), Address { host: "10.0.0.1".into(), port: 7000, tls: false });
+        assert_eq!(parse("redis://cache"), Address { host: "cache".into(), port: 6379, tls: false });
+        assert_eq!(parse("rediss://[::1]:7001"), Address { host: "::1".into(), port: 7001, tls: true });
+        for bad in ["", "http://x", "redis://", "redis://u:p@x:1", "x:99999"] {
+            let error = Address::parse(bad).unwrap_err();
+            assert!(error.hint().is_some() && !error.to_string().contains("p@"), "{bad}: {error}");
+        }
+    }
+}

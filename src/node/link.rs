@@ -1,0 +1,256 @@
+//! One live connection to a server, and one request on it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisResult, Value};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::inflight::InFlight;
+use super::ticker::Ticker;
+use crate::placement::RunId;
+use crate::policy::HedgePolicy;
+
+/// A connection that passed the handshake. Dropping the last handle closes it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    connection: MultiplexedConnection,
+    run_id: RunId,
+    clock: Clock,
+    inflight: InFlight,
+    ticker: Arc<Ticker>,
+    /// Ends the task that moves bytes; with it ends every request in flight.
+    driver: AbortHandle,
+    /// Told when the connection falls silent.
+    pub(super) fell_silent: Notify,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Link {
+    pub(super) fn new(
+        connection: MultiplexedConnection,
+        run_id: RunId,
+        clock: Clock,
+        hedge: HedgePolicy,
+        ticker: &Arc<Ticker>,
+        driver: AbortHandle,
+    ) -> Arc<Link> {
+        let link = Arc::new(Link {
+            connection,
+            run_id,
+            clock,
+            inflight: InFlight::new(hedge),
+            ticker: Arc::clone(ticker),
+            driver,
+            fell_silent: Notify::new(),
+        });
+        ticker.watch(&link);
+        link
+    }
+
+    /// The process at the other end.
+    pub(crate) fn run_id(&self) -> &RunId {
+        &self.run_id
+    }
+
+    /// The server's clock.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether it has answered nothing for as long as it usually takes at most.
+    #[inline]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.inflight.is_silent()
+    }
+
+    /// How long a read waits for it before the next owner is asked too.
+    #[inline]
+    pub(crate) fn hedge_after_ms(&self) -> u64 {
+        self.inflight.hedge_after_ms()
+    }
+
+    /// Takes one hedge from its budget, if it has one.
+    pub(crate) fn may_hedge(&self) -> bool {
+        self.inflight.may_hedge()
+    }
+
+    /// How long it usually takes, in microseconds.
+    pub(crate) fn latency_us(&self) -> u32 {
+        self.inflight.latency_us()
+    }
+
+    /// Ends the connection; every request in flight fails at once.
+    pub(crate) fn close(&self) {
+        self.driver.abort();
+    }
+
+    /// The future that sends a command and receives its reply. Nothing is sent before its first poll.
+    #[inline]
+    pub(crate) fn send<'a>(&self, cmd: &'a Cmd) -> impl Future<Output = RedisResult<Value>> + Send + 'a {
+        let mut connection = self.connection.clone();
+        async move { connection.send_packed_command(cmd).await }
+    }
+
+    /// Sends a command and waits for its reply for at most so long.
+    pub(crate) async fn request(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
+        let send = std::pin::pin!(self.send(cmd));
+        Attempt::new(self, send).within(at_most_ms).await.unwrap_or(Err(Fault::Late))
+    }
+
+    pub(super) fn tick(&self, now_ms: u64, late: &mut Vec<Waker>) -> bool {
+        let tick = self.inflight.tick(now_ms, late);
+        if tick.fell_silent {
+            self.fell_silent.notify_one();
+        }
+        tick.busy
+    }
+}
+
+/// Why a request has no reply.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// It was not sent: too many requests wait on this connection.
+    Full,
+    /// The connection ended; whether the server has executed it is not known.
+    Lost(redis::RedisError),
+    /// No reply came in time; whether the server has executed it, or will, is not known.
+    Late,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Full => f.write_str("too many requests wait for it"),
+            Fault::Lost(error) => write!(f, "the connection was lost: {error}"),
+            Fault::Late => f.write_str("it did not answer in time"),
+        }
+    }
+}
+
+/// One request at one server: a future that can be waited for in parts.
+///
+/// Dropping it gives the request up; whether the server executes it is then not known.
+pub(crate) struct Attempt<'a, F> {
+    link: &'a Link,
+    send: Pin<&'a mut F>,
+    slot: Option<u32>,
+}
+
+impl<'a, F: Future<Output = RedisResult<Value>>> Attempt<'a, F> {
+    #[inline]
+    pub(crate) fn new(link: &'a Link, send: Pin<&'a mut F>) -> Attempt<'a, F> {
+        Attempt { link, send, slot: None }
+    }
+
+    /// The reply, or `None` when it did not come within so many milliseconds; then it may be waited for again.
+    #[inline]
+    pub(crate) fn within(&mut self, ms: u64) -> Within<'_, 'a, F> {
+        // One more, since the clock may be a tick old.
+        let due = self.link.ticker.now_ms().saturating_add(ms).saturating_add(1);
+        if let Some(slot) = self.slot {
+            self.link.inflight.extend(slot, due);
+        }
+        Within { attempt: self, due }
+    }
+
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>, due: u64) -> Poll<Option<Result<Value, Fault>>> {
+        let first = self.slot.is_none();
+        if first {
+            let link = self.link;
+            let Some(slot) = link.inflight.enter(link.ticker.now_ms(), due, cx.waker()) else {
+                return Poll::Ready(Some(Err(Fault::Full)));
+            };
+            self.slot = Some(slot);
+        }
+        match self.send.as_mut().poll(cx) {
+            Poll::Ready(reply) => {
+                self.leave(reply.is_ok());
+                Poll::Ready(Some(reply.map_err(Fault::Lost)))
+            }
+            Poll::Pending if first => {
+                self.link.ticker.request_entered();
+                Poll::Pending
+            }
+            Poll::Pending => match self.slot {
+                Some(slot) if self.link.inflight.is_late(slot, cx.waker()) => Poll::Ready(None),
+                Some(_) | None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<F> Attempt<'_, F> {
+    #[inline]
+    fn leave(&mut self, answered: bool) {
+        if let Some(slot) = self.slot.take() {
+            self.link.inflight.leave(slot, self.link.ticker.now_ms(), answered);
+        }
+    }
+}
+
+impl<F> Drop for Attempt<'_, F> {
+    #[inline]
+    fn drop(&mut self) {
+        self.leave(false);
+    }
+}
+
+/// What [`Attempt::within`] returns.
+pub(crate) struct Within<'w, 'a, F> {
+    attempt: &'w mut Attempt<'a, F>,
+    due: u64,
+}
+
+impl<F: Future<Output = RedisResult<Value>>> Future for Within<'_, '_, F> {
+    type Output = Option<Result<Value, Fault>>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let due = self.due;
+        self.attempt.poll(cx, due)
+    }
+}
+
+/// A server's clock, kept as an offset to this process's monotonic one.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    began: Instant,
+    /// The server's Unix time when our monotonic clock began, in microseconds.
+    offset_us: AtomicI64,
+}
+
+impl Clock {
+    /// A clock that is right only by this machine's own; [`Clock::set`] makes it the server's.
+    pub(super) fn local() -> Clock {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let us = i64::try_from(unix.as_micros()).unwrap_or(i64::MAX);
+        Clock { began: Instant::now(), offset_us: AtomicI64::new(us) }
+    }
+
+    /// The server said that it is `server_us` (Unix, microseconds), and was asked between the two instants.
+    pub(super) fn set(&self, server_us: i64, asked: Instant, answered: Instant) {
+        let middle = asked + answered.duration_since(asked) / 2;
+        let elapsed = i64::try_from(middle.duration_since(self.began).as_micros()).unwrap_or(i64::MAX);
+        self.offset_us.store(server_us.saturating_sub(elapsed), Ordering::Relaxed);
+    }
+
+    /// The server's Unix time in milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let elapsed = i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let us = self.offset_us.load(Ordering::Relaxed).saturating_add(elapsed);
+        u64::try_from(us / 1000).unwrap_or(0)
+    }
+}

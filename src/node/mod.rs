@@ -1,0 +1,324 @@
+//! One Redis server: its connection, its reconnection, and how far it is to be trusted.
+
+mod breaker;
+mod connect;
+mod inflight;
+mod latency;
+mod link;
+mod ticker;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwapOption, Guard};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, ErrorKind};
+use crate::placement::{NodeId, RunId};
+use breaker::Breaker;
+use connect::Connected;
+
+pub(crate) use connect::{Address, ConnectOptions};
+pub(crate) use link::{Attempt, Fault, Link};
+pub(crate) use ticker::Ticker;
+
+/// How often the offset to a server's clock is measured anew.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
+
+/// What a node is to be connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) address: Address,
+    /// The process that holds the member's data. `None`: the first one met is pinned.
+    pub(crate) run_id: Option<RunId>,
+}
+
+/// A member's server. Reconnects by itself for as long as it has a target; dropping it ends its task.
+#[derive(Debug)]
+pub(crate) struct Node {
+    id: NodeId,
+    shared: Arc<Shared>,
+    target: watch::Sender<Option<Target>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    id: NodeId,
+    link: ArcSwapOption<Link>,
+    breaker: Breaker,
+    /// Why there is no connection, for error texts.
+    trouble: Mutex<Option<Error>>,
+    /// With fixed membership, the process met first; only the application may accept another.
+    pinned: Mutex<Option<RunId>>,
+    /// Told whenever a connection comes or an attempt to connect has failed.
+    changed: Arc<Notify>,
+    attempts: watch::Sender<u64>,
+    /// Ends a wait before the next attempt.
+    hurry: Notify,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Node {
+    /// Starts connecting. `changed` is told of every connection that comes and every attempt that fails.
+    pub(crate) fn start(
+        id: NodeId,
+        target: Option<Target>,
+        options: Arc<ConnectOptions>,
+        ticker: &Arc<Ticker>,
+        changed: &Arc<Notify>,
+    ) -> Arc<Node> {
+        let (target, targets) = watch::channel(target);
+        let shared = Arc::new(Shared {
+            id: id.clone(),
+            link: ArcSwapOption::empty(),
+            breaker: Breaker::new(),
+            trouble: Mutex::default(),
+            pinned: Mutex::default(),
+            changed: Arc::clone(changed),
+            attempts: watch::channel(0).0,
+            hurry: Notify::new(),
+        });
+        let task = tokio::spawn(keep_connected(Arc::clone(&shared), targets, options, Arc::clone(ticker)));
+        Arc::new(Node { id, shared, target, task })
+    }
+
+    pub(crate) fn id(&self) -> &NodeId {
+        &self.id
+    }
+
+    /// Changes where the node connects to; a connection to anything else is dropped.
+    pub(crate) fn retarget(&self, target: Option<Target>) {
+        self.target.send_if_modified(|current| {
+            let differs = *current != target;
+            if differs {
+                *current = target;
+            }
+            differs
+        });
+    }
+
+    /// The connection, if there is one.
+    #[inline]
+    pub(crate) fn link(&self) -> Guard<Option<Arc<Link>>> {
+        self.shared.link.load()
+    }
+
+    /// Whether its requests go there in its turn: not while it keeps failing.
+    #[inline]
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.shared.breaker.allows()
+    }
+
+    /// A request was answered.
+    #[inline]
+    pub(crate) fn succeeded(&self) {
+        self.shared.breaker.succeeded();
+    }
+
+    /// A request was not answered, or the server said that it cannot.
+    pub(crate) fn failed(&self) {
+        self.shared.breaker.failed();
+    }
+
+    /// Why there is no connection.
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it is connected or an attempt has failed. Cancel safe.
+    pub(crate) async fn tried(&self) {
+        let mut attempts = self.shared.attempts.subscribe();
+        // The sender lives as long as the node; if it is gone there is nothing to wait for.
+        let _ = attempts.wait_for(|attempts| *attempts > 0).await;
+    }
+
+    /// Accepts the process that answers now in the place of the one pinned at first contact.
+    pub(crate) fn trust_anew(&self) {
+        *self.shared.pinned.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.shared.hurry.notify_one();
+    }
+}
+
+/// Connects, watches the connection, and connects again; never ends by itself.
+async fn keep_connected(
+    shared: Arc<Shared>,
+    mut targets: watch::Receiver<Option<Target>>,
+    options: Arc<ConnectOptions>,
+    ticker: Arc<Ticker>,
+) {
+    let mut failures = 0;
+    loop {
+        let Some(target) = targets.borrow_and_update().clone() else {
+            if targets.changed().await.is_err() {
+                return;
+            }
+            failures = 0;
+            continue;
+        };
+        tokio::select! {
+            connected = connect::connect(&target.address, &options, &ticker) => {
+                match connected.and_then(|connected| shared.admit(&target, connected)) {
+                    Ok(connected) => {
+                        let began = Instant::now();
+                        shared.publish(&connected.link);
+                        let end = watch_over(&shared, connected, &mut targets, &options).await;
+                        shared.withdraw(&end);
+                        // A connection that never held does not start the back-off anew.
+                        failures = if began.elapsed() > Duration::from_secs(1) { 0 } else { failures };
+                        if matches!(end, End::Retargeted) {
+                            failures = 0;
+                            continue;
+                        }
+                    }
+                    Err(error) => shared.note(error),
+                }
+            }
+            changed = targets.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                failures = 0;
+                continue;
+            }
+        }
+        failures += 1;
+        tokio::select! {
+            () = tokio::time::sleep(connect::backoff(failures)) => {}
+            () = shared.hurry.notified() => failures = 0,
+            changed = targets.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                failures = 0;
+            }
+        }
+    }
+}
+
+/// Why a connection is no longer used.
+#[derive(Debug)]
+enum End {
+    /// The stream ended: the server closed it, or died.
+    Lost,
+    /// It answered nothing, not even a probe.
+    Silent,
+    /// The member is to be reached elsewhere, or not at all.
+    Retargeted,
+}
+
+/// Returns when the connection is not to be used any more.
+async fn watch_over(
+    shared: &Shared,
+    mut connected: Connected,
+    targets: &mut watch::Receiver<Option<Target>>,
+    options: &ConnectOptions,
+) -> End {
+    let link = Arc::clone(&connected.link);
+    let write_ms = u64::try_from(options.timeouts.write.as_millis()).unwrap_or(u64::MAX);
+    let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + CLOCK_EVERY, CLOCK_EVERY);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = &mut connected.driver => return End::Lost,
+            _ = targets.changed() => {
+                // A new address is another connection, even to the same process; a closed channel is the node's end.
+                link.close();
+                return End::Retargeted;
+            }
+            () = link.fell_silent.notified() => {
+                tracing::debug!(node = %shared.id, "silent, probing");
+                let probe = redis::cmd("PING");
+                tokio::select! {
+                    answer = link.request(&probe, write_ms) => {
+                        if answer.is_err() {
+                            // Everything that still waits on it fails now and is decided elsewhere.
+                            link.close();
+                            return End::Silent;
+                        }
+                    }
+                    _ = &mut connected.driver => return End::Lost,
+                }
+            }
+            _ = clock.tick() => {
+                let asked = Instant::now();
+                let time = redis::cmd("TIME");
+                tokio::select! {
+                    answer = link.request(&time, write_ms) => {
+                        if let Some(us) = answer.ok().as_ref().and_then(connect::server_time) {
+                            link.clock().set(us, asked, Instant::now());
+                        }
+                    }
+                    _ = &mut connected.driver => return End::Lost,
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Accepts a connection only to the process that holds the member's data.
+    fn admit(&self, target: &Target, connected: Connected) -> Result<Connected, Error> {
+        let found = connected.link.run_id();
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected = target.run_id.as_ref().or(pinned.as_ref());
+        match expected {
+            Some(expected) if expected != found => {
+                connected.link.close();
+                let error = Error::new(
+                    ErrorKind::Unreachable,
+                    format!("{} at {} is another process than the one that holds its data", self.id, target.address),
+                );
+                Err(error.with_hint(if target.run_id.is_some() {
+                    "the server was restarted: its agent will announce it again"
+                } else {
+                    "the server was restarted: call `trust` when its data is known to be right"
+                }))
+            }
+            Some(_) => Ok(connected),
+            None => {
+                *pinned = Some(found.clone());
+                Ok(connected)
+            }
+        }
+    }
+
+    fn publish(&self, link: &Arc<Link>) {
+        tracing::debug!(node = %self.id, run_id = %link.run_id(), "connected");
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.link.store(Some(Arc::clone(link)));
+        self.attempted();
+    }
+
+    fn withdraw(&self, end: &End) {
+        self.link.store(None);
+        match end {
+            End::Lost => tracing::warn!(node = %self.id, "the connection was lost"),
+            End::Silent => tracing::warn!(node = %self.id, "the server is silent, its connection is dropped"),
+            End::Retargeted => tracing::debug!(node = %self.id, "disconnected"),
+        }
+        let why = match end {
+            End::Lost => "closed the connection",
+            End::Silent => "did not answer",
+            End::Retargeted => "is being reached anew",
+        };
+        self.note(Error::new(ErrorKind::Unreachable, format!("{} {why}", self.id)));
+    }
+
+    fn note(&self, error: Error) {
+        tracing::debug!(node = %self.id, %error, "not connected");
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        self.attempted();
+    }
+
+    fn attempted(&self) {
+        self.attempts.send_modify(|attempts| *attempts += 1);
+        self.changed.notify_waiters();
+    }
+}
