@@ -1,0 +1,4 @@
+//! placeholder
+use super::row::Row;
+/// Rows.
+pub static ROWS: [Row; 0] = [];
