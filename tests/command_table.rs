@@ -126,7 +126,7 @@ fn a_reviewed_list_that_does_not_fit_is_refused() {
     assert_eq!(wrong("get never:because one none\n"), "line 1: no why is called `because`");
     assert_eq!(wrong("get runs one none options=get"), "line 1: no options are called `get`");
     assert_eq!(wrong("why x | y"), "line 1: a why has a name, a reason and a hint");
-    assert_eq!(wrong("why x | y | z"), "the why `x` is used nowhere");
+    assert_eq!(wrong(&format!("why x | y | z\n{get}{set}")), "the why `x` is used nowhere");
     assert_eq!(wrong("get runs one"), "line 1: a command has a support, a split and a replication");
 }
 

@@ -195,7 +195,9 @@ pub fn absolute(cmd: &Cmd, plan: &Plan<'_>, primary_now_ms: u64) -> Rewrite {
 /// The name of `cmd` for traces: from the table, so that nothing a caller sent can slip into a trace with it.
 #[must_use]
 pub fn name(cmd: &Cmd) -> &'static str {
-    row_of(words(cmd)).map_or("UNKNOWN", |row| row.upper)
+    let mut args = words(cmd);
+    let name = args.next().flatten().unwrap_or_default();
+    resolve(name, args.next().map(Option::unwrap_or_default)).map_or("UNKNOWN", |row| row.upper)
 }
 
 /// The arguments, the name first; `None` is a cursor.
