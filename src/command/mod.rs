@@ -1,1 +1,31 @@
 //! What a command is: its keys, its access, how it is split and how it is replicated.
+//!
+//! One table has a row for every command and subcommand of Redis 7.0: [`ROWS`]. It is generated from a server's own
+//! `COMMAND` answer and from `reviewed.txt`, a list of what that answer cannot say, and checked in; the test
+//! `command_table` makes it again and compares. Whatever the library does with a command, it reads from the row.
+//!
+//! [`plan`] says what to do with one call: read or write, which key, what the copies get; or it refuses and says why.
+//! A command that the table does not have is refused. The tempting guess, that the first argument is the key, sends
+//! whole scripts and cursors to the wrong server.
+
+mod index;
+mod keys;
+mod options;
+mod refusal;
+mod request;
+mod row;
+#[rustfmt::skip]
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use index::{lookup, lookup_sub, resolve};
+pub use keys::{Key, NoKeys, keys};
+pub use refusal::{Refusal, RefusalKind};
+pub use request::{Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, name, plan};
+pub use row::{
+    Access, Answer, Begin, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication, Role,
+    Row, Scan, Split, Support, Takes, Unit, Why, Word,
+};
+pub use table::ROWS;

@@ -1,0 +1,177 @@
+//! What the options of one call change: the row says what a word means, the scan finds the words.
+
+use super::row::{Meaning, NoEffect, Options, Replication, Row, Scan, Support, Takes, Unit, Word};
+
+/// What one call does, after its options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) replication: Replication,
+    pub(super) no_effect: NoEffect,
+    pub(super) expiry: Option<(usize, Unit)>,
+    pub(super) stores: Stores,
+}
+
+/// Whether a call names a key to store to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stores {
+    Nowhere,
+    SomeKey,
+}
+
+/// The call that `args` make of `row`; refused if an option is.
+#[inline]
+pub(super) fn call<'a, I>(row: &Row, args: I) -> Result<Call, Support>
+where
+    I: Clone + Iterator<Item = Option<&'a [u8]>>,
+{
+    let mut call = Call {
+        replication: row.replication,
+        no_effect: row.no_effect,
+        expiry: None,
+        stores: Stores::Nowhere,
+    };
+    if let Some(options) = row.options {
+        apply(&mut call, options, args)?;
+    }
+    Ok(call)
+}
+
+fn apply<'a, I>(call: &mut Call, options: &'static Options, args: I) -> Result<(), Support>
+where
+    I: Clone + Iterator<Item = Option<&'a [u8]>>,
+{
+    for found in Scanner::new(options, args) {
+        let (word, at, value, approximate) = match found {
+            Found::Word { word, at, value, mark } => (word, at, value, mark == Some(b'~')),
+            Found::GeneratedId(why) => return Err(Support::NotYet(why)),
+        };
+        match word.meaning {
+            Meaning::Plain => {}
+            Meaning::Depends => call.depends(),
+            Meaning::ReturnsOld => {
+                call.depends();
+                call.no_effect = NoEffect::Unproven;
+            }
+            // A second expiry is an error of the server's; the first one is as good as any to meet it with.
+            Meaning::Expires(unit) => call.expiry = call.expiry.or(Some((at + 1, unit))),
+            Meaning::Stores => {
+                if value.is_some() {
+                    call.stores = Stores::SomeKey;
+                }
+            }
+            Meaning::Pattern(why) => {
+                if value.is_some_and(|pattern| pattern.contains(&b'*')) {
+                    return Err(Support::Never(why));
+                }
+            }
+            Meaning::Refused(why) => return Err(Support::NotYet(why)),
+            Meaning::Exact(why) => {
+                if approximate {
+                    return Err(Support::NotYet(why));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Call {
+    fn depends(&mut self) {
+        self.replication = self.replication.max(Replication::Deterministic);
+    }
+}
+
+/// The positions of the keys that a call stores to.
+pub(super) fn stored<'a, I>(row: &Row, args: I) -> impl Iterator<Item = usize>
+where
+    I: Clone + Iterator<Item = Option<&'a [u8]>>,
+{
+    row.options
+        .into_iter()
+        .flat_map(move |options| Scanner::new(options, args.clone()))
+        .filter_map(|found| match found {
+            Found::Word { word, at, value: Some(_), .. } if word.meaning == Meaning::Stores => {
+                Some(at + 1)
+            }
+            Found::Word { .. } | Found::GeneratedId(_) => None,
+        })
+}
+
+/// What the scan meets.
+enum Found<'a> {
+    /// An option at `at` with its first argument, and the `=` or `~` before that argument.
+    Word { word: &'static Word, at: usize, value: Option<&'a [u8]>, mark: Option<u8> },
+    /// An id that the server completes.
+    GeneratedId(&'static super::row::Why),
+}
+
+/// Walks over the arguments and finds the options; an option's own arguments are never taken for options.
+struct Scanner<I> {
+    options: &'static Options,
+    args: I,
+    at: usize,
+    done: bool,
+}
+
+impl<'a, I: Clone + Iterator<Item = Option<&'a [u8]>>> Scanner<I> {
+    fn new(options: &'static Options, args: I) -> Self {
+        let mut scanner = Self { options, args, at: 0, done: false };
+        for _ in 0..options.from {
+            scanner.step();
+        }
+        scanner
+    }
+
+    fn step(&mut self) -> Option<Option<&'a [u8]>> {
+        self.at += 1;
+        self.args.next()
+    }
+
+    fn arguments(&mut self, takes: Takes) -> (Option<&'a [u8]>, Option<u8>) {
+        match takes {
+            Takes::Exactly(count) => {
+                let first = if count > 0 { self.step().flatten() } else { None };
+                for _ in 1..count {
+                    self.step();
+                }
+                (first, None)
+            }
+            Takes::Threshold => match self.step().flatten() {
+                Some([mark @ (b'=' | b'~')]) => (self.step().flatten(), Some(*mark)),
+                value => (value, None),
+            },
+        }
+    }
+}
+
+impl<'a, I: Clone + Iterator<Item = Option<&'a [u8]>>> Iterator for Scanner<I> {
+    type Item = Found<'a>;
+
+    fn next(&mut self) -> Option<Found<'a>> {
+        while !self.done {
+            let at = self.at;
+            let Some(arg) = self.step() else { break };
+            let text = arg.unwrap_or_default();
+            let word = self
+                .options
+                .words
+                .iter()
+                .find(|word| word.word.as_bytes().eq_ignore_ascii_case(text));
+            match (word, self.options.scan) {
+                (Some(word), _) => {
+                    let (value, mark) = self.arguments(word.takes);
+                    return Some(Found::Word { word, at, value, mark });
+                }
+                (None, Scan::Everywhere) => {}
+                (None, Scan::Leading) => self.done = true,
+                (None, Scan::LeadingId(why)) => {
+                    self.done = true;
+                    if text.last() == Some(&b'*') {
+                        return Some(Found::GeneratedId(why));
+                    }
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,314 @@
+//! One call: what it does, whom it concerns, and how its expiry becomes absolute.
+//!
+//! This is the only module that looks inside a [`redis::Cmd`]. Newer versions of the redis crate change exactly that, so
+//! a change there must find one place here.
+
+use redis::{Arg, Cmd, Value};
+
+use super::index::{lookup, resolve};
+use super::keys::{key_at, keys};
+use super::options::{Stores, call};
+use super::refusal::Refusal;
+use super::row::{
+    Access, Kind, Keys, Lifetime, NoEffect, Replication, Role, Row, Support, Unit,
+};
+
+/// Keys that begin so are the ring's own.
+pub const RESERVED: &[u8] = b"__rr:";
+
+/// What to do with a call that the ring serves.
+#[derive(Clone, Copy, Debug)]
+pub enum Plan<'a> {
+    /// Ask an owner of `key`.
+    Read {
+        /// The command.
+        row: &'static Row,
+        /// The one key.
+        key: &'a [u8],
+    },
+    /// Write to all owners of `key`.
+    Write {
+        /// The command.
+        row: &'static Row,
+        /// The one key.
+        key: &'a [u8],
+        /// What the copies get.
+        repeat: Repeat,
+        /// What must happen to its expiry before anybody gets it.
+        expiry: Expiry,
+        /// The reply of the primary that proves that this call wrote nothing.
+        no_effect: NoEffect,
+    },
+}
+
+impl<'a> Plan<'a> {
+    /// The command.
+    #[inline]
+    #[must_use]
+    pub const fn row(&self) -> &'static Row {
+        match self {
+            Self::Read { row, .. } | Self::Write { row, .. } => row,
+        }
+    }
+
+    /// The one key.
+    #[inline]
+    #[must_use]
+    pub const fn key(&self) -> &'a [u8] {
+        match self {
+            Self::Read { key, .. } | Self::Write { key, .. } => key,
+        }
+    }
+
+    /// Whether it writes.
+    #[inline]
+    #[must_use]
+    pub const fn is_write(&self) -> bool {
+        matches!(self, Self::Write { .. })
+    }
+
+    /// Whether this reply of the primary proves that nothing was written, so that the copies need not get the command.
+    #[must_use]
+    pub fn wrote_nothing(&self, reply: &Value) -> bool {
+        let no_effect = match self {
+            Self::Read { .. } => return true,
+            Self::Write { no_effect, .. } => no_effect,
+        };
+        match no_effect {
+            NoEffect::Unproven => false,
+            NoEffect::Nil => matches!(reply, Value::Nil),
+            NoEffect::Zero => matches!(reply, Value::Int(0)),
+            NoEffect::NotPositive => matches!(reply, Value::Int(count) if *count <= 0),
+            NoEffect::Empty => matches!(reply, Value::Array(items) if items.is_empty()),
+        }
+    }
+}
+
+/// What the copies get of a write that the ring serves: the two rows of [`Replication`] that need nothing but the
+/// command itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// The same command to all owners at once.
+    Absolute,
+    /// The same command after the primary, in the order of the primary's replies.
+    Deterministic,
+}
+
+/// What must happen to the expiry of a write before anybody gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing: it has none, or an absolute one.
+    AsSent,
+    /// [`absolute`] must rewrite it.
+    Relative {
+        /// The position of the number among the arguments.
+        at: usize,
+        /// Its unit.
+        unit: Unit,
+    },
+}
+
+/// What [`absolute`] made of a call.
+#[derive(Clone)]
+pub enum Rewrite {
+    /// There was no relative expiry, and the call is sent as it is.
+    AsSent,
+    /// This is sent in place of the call.
+    Absolute(Cmd),
+    /// The expiry is none that a server would accept. The call must go to the primary alone, unchanged, so that the
+    /// caller sees the server's own error.
+    PrimaryAlone,
+}
+
+/// What to do with `cmd`: which key it concerns, whether it writes, and what its copies get.
+///
+/// It allocates nothing unless it refuses.
+///
+/// # Errors
+///
+/// [`Refusal`] for a command that the ring does not serve, or not yet, or not so.
+#[inline]
+pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
+    let args = words(cmd);
+    let row = row_of(args.clone())?;
+    match row.support {
+        Support::Runs => {}
+        refused @ (Support::NotYet(_) | Support::Never(_)) => return Err(refuse(row, refused)),
+    }
+    if !row.accepts(args.len()) {
+        return Err(Refusal::wrong_count(row));
+    }
+    let key = match row.keys {
+        Keys::One(at) => key_at(args.clone(), usize::from(at), Role::Reads)
+            .map_err(|why| Refusal::keys_not_found(row, why))?
+            .bytes,
+        Keys::None | Keys::Many(_) => only_key(row, args.clone())?,
+    };
+    if key.starts_with(RESERVED) {
+        return Err(Refusal::reserved_key(row));
+    }
+    if row.access == Access::Read && row.options.is_none() {
+        return Ok(Plan::Read { row, key });
+    }
+    with_options(row, key, args)
+}
+
+/// Makes a relative expiry absolute, in milliseconds of the primary's clock, of which `primary_now_ms` is the time now.
+///
+/// All other arguments stay as they are. `SETEX key seconds value` becomes `SET key value PXAT time`, whose reply is the
+/// same.
+#[must_use]
+pub fn absolute(cmd: &Cmd, plan: &Plan<'_>, primary_now_ms: u64) -> Rewrite {
+    let (row, at, unit) = match *plan {
+        Plan::Write { row, expiry: Expiry::Relative { at, unit }, .. } => (row, at, unit),
+        Plan::Write { expiry: Expiry::AsSent, .. } | Plan::Read { .. } => return Rewrite::AsSent,
+    };
+    let number = words(cmd).nth(at).flatten().and_then(positive);
+    let Some(time) = number.and_then(|number| deadline(number, unit, primary_now_ms)) else {
+        return Rewrite::PrimaryAlone;
+    };
+    let mut rewritten = Cmd::with_capacity(cmd.args_iter().len() + 1, 0);
+    match row.lifetime {
+        Lifetime::None => {
+            for (position, word) in words(cmd).enumerate() {
+                if position + 1 == at {
+                    rewritten.arg("PXAT");
+                } else if position == at {
+                    rewritten.arg(time);
+                } else if let Some(word) = word {
+                    rewritten.arg(word);
+                }
+            }
+        }
+        Lifetime::BeforeValue(_) => {
+            rewritten.arg("SET").arg(plan.key());
+            if let Some(value) = words(cmd).nth(at + 1).flatten() {
+                rewritten.arg(value);
+            }
+            rewritten.arg("PXAT").arg(time);
+        }
+    }
+    rewritten.set_no_response(cmd.is_no_response());
+    Rewrite::Absolute(rewritten)
+}
+
+/// The name of `cmd` for traces: from the table, so that nothing a caller sent can slip into a trace with it.
+#[must_use]
+pub fn name(cmd: &Cmd) -> &'static str {
+    let mut args = words(cmd);
+    let name = args.next().flatten().unwrap_or_default();
+    resolve(name, args.next().map(Option::unwrap_or_default)).map_or("UNKNOWN", |row| row.upper)
+}
+
+/// The arguments, the name first; `None` is a cursor.
+#[inline]
+fn words(cmd: &Cmd) -> impl Clone + ExactSizeIterator<Item = Option<&[u8]>> {
+    cmd.args_iter().map(|arg| match arg {
+        Arg::Simple(bytes) => Some(bytes),
+        // `Arg` may grow variants; whatever they are, their bytes are not known here, just as a cursor's are not.
+        Arg::Cursor | _ => None,
+    })
+}
+
+#[inline]
+fn row_of<'a, I>(mut args: I) -> Result<&'static Row, Refusal>
+where
+    I: Iterator<Item = Option<&'a [u8]>>,
+{
+    let Some(name) = args.next().flatten() else {
+        return Err(Refusal::empty());
+    };
+    match lookup(name) {
+        Some(row) if row.kind == Kind::Plain => Ok(row),
+        first => {
+            let found = resolve(name, args.next().map(Option::unwrap_or_default));
+            found.ok_or_else(|| match first {
+                Some(row) if row.kind == Kind::Container => Refusal::unknown_subcommand(row),
+                Some(_) | None => Refusal::unknown_command(name),
+            })
+        }
+    }
+}
+
+/// The one key of a command that may have several.
+fn only_key<'a, I>(row: &'static Row, args: I) -> Result<&'a [u8], Refusal>
+where
+    I: Clone + ExactSizeIterator<Item = Option<&'a [u8]>>,
+{
+    let mut first = None;
+    let mut count = 0_usize;
+    let mut reserved = false;
+    let found = keys(row, args, |key| {
+        first = first.or(Some(key.bytes));
+        count += 1;
+        reserved |= key.bytes.starts_with(RESERVED);
+    });
+    found.map_err(|why| Refusal::keys_not_found(row, why))?;
+    if reserved {
+        return Err(Refusal::reserved_key(row));
+    }
+    match (first, count) {
+        (None, _) => Err(Refusal::no_key(row)),
+        (Some(key), 1) => Ok(key),
+        (Some(_), _) => Err(Refusal::several_keys(row)),
+    }
+}
+
+fn with_options<'a, I>(row: &'static Row, key: &'a [u8], args: I) -> Result<Plan<'a>, Refusal>
+where
+    I: Clone + Iterator<Item = Option<&'a [u8]>>,
+{
+    let call = call(row, args).map_err(|refused| refuse(row, refused))?;
+    match (row.access, call.stores) {
+        (Access::Read, _) | (Access::ReadOrStore, Stores::Nowhere) => {
+            return Ok(Plan::Read { row, key });
+        }
+        (Access::Write, _) | (Access::ReadOrStore, Stores::SomeKey) => {}
+        // A row without access has no key to run with.
+        (Access::None, _) => return Err(Refusal::no_key(row)),
+    }
+    let repeat = match call.replication {
+        Replication::Absolute => Repeat::Absolute,
+        Replication::Deterministic => Repeat::Deterministic,
+        Replication::None
+        | Replication::Effect
+        | Replication::Refresh
+        | Replication::EveryMember => return Err(Refusal::effect(row)),
+    };
+    let relative = match row.lifetime {
+        Lifetime::None => call.expiry,
+        Lifetime::BeforeValue(unit) => Some((2, unit)),
+    };
+    let expiry = relative.map_or(Expiry::AsSent, |(at, unit)| Expiry::Relative { at, unit });
+    Ok(Plan::Write { row, key, repeat, expiry, no_effect: call.no_effect })
+}
+
+#[cold]
+fn refuse(row: &'static Row, support: Support) -> Refusal {
+    match support {
+        Support::NotYet(why) => Refusal::not_yet(row, why),
+        Support::Never(why) => Refusal::never(row, why),
+        // Nothing refuses what runs; the general text is right for a caller that does it nevertheless.
+        Support::Runs => Refusal::effect(row),
+    }
+}
+
+/// A number above zero, written as a server reads it: no sign, no blanks, no leading zero. Rust's own parser takes
+/// `+5`, and a server does not.
+fn positive(text: &[u8]) -> Option<i64> {
+    match text {
+        [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => {
+            std::str::from_utf8(text).ok()?.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// The time when a lifetime ends, if a server could count so far.
+fn deadline(number: i64, unit: Unit, now_ms: u64) -> Option<i64> {
+    let lifetime = match unit {
+        Unit::Seconds => number.checked_mul(1000)?,
+        Unit::Milliseconds => number,
+    };
+    lifetime.checked_add(i64::try_from(now_ms).ok()?)
+}

@@ -1,0 +1,333 @@
+//! The columns of the command table.
+//!
+//! Everything that the library needs to know about a command stands in its row, so that no other place ever asks for a
+//! command by its name. A question that the columns cannot answer becomes a new column, never a second `match`.
+
+/// What the library knows about one command or one subcommand.
+#[derive(Debug)]
+pub struct Row {
+    /// The name as the server's `COMMAND` gives it: lower case, a subcommand as `config|get`.
+    pub name: &'static str,
+    /// The name as people write it: upper case, a subcommand as `CONFIG GET`. Error texts and traces use this one,
+    /// because it is static and cannot carry anything a caller sent.
+    pub upper: &'static str,
+    /// How many arguments a call has, the name included; negative means "at least that many".
+    pub arity: i8,
+    /// Whether the name stands alone or together with the first argument.
+    pub kind: Kind,
+    /// Where the keys stand among the arguments.
+    pub keys: Keys,
+    /// Whether it reads or writes keys.
+    pub access: Access,
+    /// Who must be asked.
+    pub split: Split,
+    /// What the copies get when it writes. This is the row's answer; [`Options`] may raise it for one call.
+    pub replication: Replication,
+    /// The words among the arguments that change the answer of the other columns.
+    pub options: Option<&'static Options>,
+    /// The reply that proves that nothing was written.
+    pub no_effect: NoEffect,
+    /// A relative expiry that stands at a fixed place instead of among the options.
+    pub lifetime: Lifetime,
+    /// Whether the reply is complete in itself.
+    pub answer: Answer,
+    /// Whether it runs on a ring, and if not, why.
+    pub support: Support,
+}
+
+impl Row {
+    /// Whether a call may write a key. A command that stores only on request counts as a write here; what one call of
+    /// it does is decided by [`plan`](super::plan).
+    #[must_use]
+    pub const fn is_write(&self) -> bool {
+        matches!(self.access, Access::Write | Access::ReadOrStore)
+    }
+
+    /// Whether `count` arguments, the name included, are as many as the command takes.
+    #[must_use]
+    pub const fn accepts(&self, count: usize) -> bool {
+        let arity = self.arity.unsigned_abs() as usize;
+        if self.arity < 0 { count >= arity } else { count == arity }
+    }
+}
+
+/// Whether a name stands alone or together with the first argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The name is the whole name.
+    Plain,
+    /// The first argument belongs to the name, as in `CONFIG GET`; this row answers only for a call without one.
+    Container,
+    /// The row of such a pair.
+    Subcommand,
+}
+
+/// Where the keys of a command stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// It has none.
+    None,
+    /// Always exactly one, at this position (the name is 0). Most calls are of this kind, so it has a short way of its
+    /// own instead of a list with one specification.
+    One(u8),
+    /// What these specifications find together.
+    Many(&'static [KeySpec]),
+}
+
+/// One of the server's key specifications: where to begin, and which arguments from there on are keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySpec {
+    /// Where to begin.
+    pub begin: Begin,
+    /// Which arguments from there on are keys.
+    pub find: Find,
+    /// What the command does with them.
+    pub role: Role,
+}
+
+/// Where a key specification begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// At this argument (the name is 0).
+    At(u8),
+    /// After this word, searched from that argument on; from the end backwards if the position is negative. A call
+    /// without the word has none of these keys.
+    After {
+        /// The word, in upper case.
+        word: &'static str,
+        /// Where the search begins.
+        from: i8,
+    },
+    /// At the argument of the option that [stores](Meaning::Stores). The server calls the place unknown, because the
+    /// word may stand anywhere and may also be another option's argument.
+    Stored,
+    /// The server does not say, so a call is refused.
+    Unknown,
+}
+
+/// Which arguments from the beginning of a specification are keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Find {
+    /// Each `step`-th up to the last one.
+    Range {
+        /// How many arguments after the first; counted from the end of the call if negative.
+        last: i8,
+        /// The distance between two keys.
+        step: u8,
+        /// With a negative `last`: only this fraction of the arguments (2 is the first half); 0 or 1 for all.
+        limit: u8,
+    },
+    /// As many as an argument says.
+    Counted {
+        /// Where the number stands, counted from the beginning.
+        number: u8,
+        /// Where the first key stands, counted from the beginning.
+        first: u8,
+        /// The distance between two keys.
+        step: u8,
+    },
+}
+
+/// What a command does with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is only looked at.
+    Reads,
+    /// It may be changed.
+    Writes,
+    /// It is no key but a channel, which a server treats alike only when it places it.
+    Channel,
+}
+
+/// Whether a command reads or writes keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It touches no key.
+    None,
+    /// It changes none.
+    Read,
+    /// It may change one.
+    Write,
+    /// It reads, unless an option names a key to store to.
+    ReadOrStore,
+}
+
+/// Who must be asked. A command that may name several keys runs as one of a single key when it names one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// The owners of its one key.
+    OneKey,
+    /// The owners of all its keys, which must share a hash tag.
+    SameToken,
+    /// The owners of each key on its own; the replies are put together again.
+    PerKey(Merge),
+    /// All members.
+    WholeRing,
+    /// Any member.
+    AnyMember,
+    /// The one member that the caller names.
+    OneMember,
+    /// Nobody: it concerns the state of a connection.
+    Connection,
+    /// The owner of a channel.
+    PubSub,
+    /// The owners of the keys that a script declares, which must share a hash tag.
+    Script,
+}
+
+/// How the replies to the parts of a split command become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// An array in the order of the keys.
+    InOrder,
+    /// The sum of the numbers.
+    Sum,
+    /// OK, if all of them are.
+    AllOk,
+}
+
+/// What the copies get when a command writes; the later variants are the stronger demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Replication {
+    /// Nothing, since it writes no key.
+    None,
+    /// The same command at the same time: it leaves the same wherever it runs, and of two writes of one field the
+    /// later one wins.
+    Absolute,
+    /// The same command after the primary, in the order of the primary's replies: it depends on what is there, and does
+    /// the same on equal copies.
+    Deterministic,
+    /// What it did, since it is random or depends on the time.
+    Effect,
+    /// The state of its keys, since nobody knows what it did.
+    Refresh,
+    /// It changes what every member must have, keys or not.
+    EveryMember,
+}
+
+/// The reply that proves that a command wrote nothing, so that the copies need not get it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoEffect {
+    /// No reply does.
+    Unproven,
+    /// Nil.
+    Nil,
+    /// The number 0.
+    Zero,
+    /// A number below 1.
+    NotPositive,
+    /// An array without elements.
+    Empty,
+}
+
+/// A relative expiry at a fixed place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// There is none; the options may still name one.
+    None,
+    /// `NAME key lifetime value`, which `SET key value PXAT time` says absolutely.
+    BeforeValue(Unit),
+}
+
+/// The unit of a relative expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+}
+
+/// Whether a reply is complete in itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is.
+    Whole,
+    /// It goes on with a cursor that only the same server understands (each server hashes with a seed of its own), so
+    /// the next call must ask that server again or the iteration starts anew.
+    Part,
+}
+
+/// Whether a command runs on a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It runs, at least in some of its forms.
+    Runs,
+    /// A later version will run it.
+    NotYet(&'static Why),
+    /// It cannot mean anything on a ring.
+    Never(&'static Why),
+}
+
+/// Why a command is refused, and the way around it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Why {
+    /// The reason: a clause that begins in lower case and has no full stop.
+    pub reason: &'static str,
+    /// What to do instead: likewise a clause.
+    pub hint: &'static str,
+}
+
+/// The words among the arguments that change what a call does.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The argument where the search begins (the name is 0).
+    pub from: u8,
+    /// How far it goes.
+    pub scan: Scan,
+    /// The words.
+    pub words: &'static [Word],
+}
+
+/// How far the search for options goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// To the end; an argument that is no option is stepped over.
+    Everywhere,
+    /// To the first argument that is no option: what follows is data and may look like one.
+    Leading,
+    /// Likewise, and that argument is a stream id. One that ends in `*` is left to the server, and refused for this
+    /// reason.
+    LeadingId(&'static Why),
+}
+
+/// One option.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Word {
+    /// The word, in upper case; it is found in any case.
+    pub word: &'static str,
+    /// How many arguments belong to it.
+    pub takes: Takes,
+    /// What it changes.
+    pub meaning: Meaning,
+}
+
+/// How many arguments belong to an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// This many.
+    Exactly(u8),
+    /// One, or two if the first is `=` or `~`.
+    Threshold,
+}
+
+/// What an option changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nothing that the copies could notice.
+    Plain,
+    /// The effect depends on what is there.
+    Depends,
+    /// Likewise, and the reply is the old value, so that nil no longer proves that nothing was written.
+    ReturnsOld,
+    /// Its argument is a relative expiry.
+    Expires(Unit),
+    /// Its argument is a key that is written.
+    Stores,
+    /// Its argument is a pattern of keys if it contains `*`, and then the call is refused.
+    Pattern(&'static Why),
+    /// The call is refused, for now.
+    Refused(&'static Why),
+    /// Its threshold must be exact: with `~` the call is refused.
+    Exact(&'static Why),
+}
