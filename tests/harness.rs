@@ -179,6 +179,7 @@ async fn zookeeper_ends_a_short_session_when_its_client_is_cut_off() {
 async fn stopped_zookeeper_is_silent_and_goes_on_after() {
     let server = zookeeper().await;
     server.stop().unwrap();
+    server.stop().unwrap();
     assert!(server.four_letter_word("srvr").is_err());
     server.cont().unwrap();
     eventually(SOON, "ZooKeeper answers again", || async {

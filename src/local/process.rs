@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// A child process that does not outlive this process, however this one ends.
 ///
@@ -68,6 +68,36 @@ impl Process {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
+    /// Makes it hang (SIGSTOP), and returns when all its threads do: for a moment after the signal they still answer.
+    ///
+    /// # Errors
+    /// As [`Process::signal`]; [`io::ErrorKind::TimedOut`] when they go on nevertheless.
+    pub fn stop(&mut self) -> io::Result<()> {
+        self.signal(Signal::STOP)?;
+        let deadline = Instant::now() + STOP_PATIENCE;
+        let pid = Pid::from_child(&self.child);
+        // Neither an end nor the stop itself is taken from who asks next.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        while waitid(WaitId::Pid(pid), options)?.is_none() {
+            if self.exited()?.is_some() {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            if Instant::now() >= deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// As [`Process::signal`].
+    pub fn cont(&mut self) -> io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Waits for its end, at most until the deadline.
     ///
     /// # Errors
@@ -94,6 +124,7 @@ impl Drop for Process {
 }
 
 const POLL: Duration = Duration::from_millis(2);
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// `$1` is the child, `$2` its directory or empty. A child that init is slow to reap still counts as there, hence the
 /// bound; one that still writes would make `rm` fail, hence the wait.

@@ -129,12 +129,12 @@ impl<P: Program> Server<P> {
         }
     }
 
-    /// Makes it hang (SIGSTOP): it answers nothing, and connections to it still succeed.
+    /// Makes it hang (SIGSTOP): from now on it answers nothing, and connections to it still succeed.
     ///
     /// # Errors
     /// [`Error::NotRunning`], or [`Error::Io`] when it has ended by itself.
     pub fn stop(&self) -> Result<(), Error> {
-        self.0.signal(Signal::STOP, "stop")
+        self.0.steer("stop", Process::stop)
     }
 
     /// Lets it go on (SIGCONT).
@@ -142,7 +142,7 @@ impl<P: Program> Server<P> {
     /// # Errors
     /// As [`Server::stop`].
     pub fn cont(&self) -> Result<(), Error> {
-        self.0.signal(Signal::CONT, "continue")
+        self.0.steer("continue", Process::cont)
     }
 
     /// Kills it if it still runs, starts it on the same port and directory, and returns once it serves.
@@ -261,12 +261,12 @@ impl<P: Program> Inner<P> {
         }
     }
 
-    fn signal(&self, signal: Signal, what: &str) -> Result<(), Error> {
-        self.process()
+    fn steer(&self, what: &str, how: fn(&mut Process) -> std::io::Result<()>) -> Result<(), Error> {
+        let mut process = self.process();
+        let process = process
             .as_mut()
-            .ok_or(Error::NotRunning { program: P::NAME })?
-            .signal(signal)
-            .map_err(Error::io(format!("{what} {}", P::NAME)))
+            .ok_or(Error::NotRunning { program: P::NAME })?;
+        how(process).map_err(Error::io(format!("{what} {}", P::NAME)))
     }
 
     fn timeout(&self, what: &'static str, waited: Duration, log_start: u64) -> Error {
