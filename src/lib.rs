@@ -2,6 +2,11 @@
 
 pub mod command;
 mod error;
+mod exec;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod local;
+mod node;
 pub mod placement;
 pub mod policy;
 

@@ -46,8 +46,7 @@ impl Breaker {
         let until = self.open_until_ms.load(Ordering::Relaxed);
         let now = self.now_ms();
         let next = now + jittered_backoff(self.failures.load(Ordering::Relaxed), FIRST, LONGEST);
-        now >= until
-            && self.open_until_ms.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        now >= until && self.open_until_ms.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     fn now_ms(&self) -> u64 {

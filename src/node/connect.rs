@@ -72,10 +72,9 @@ pub(super) async fn connect(address: &Address, options: &ConnectOptions, ticker:
     let limit = options.timeouts.connect;
     match tokio::time::timeout(limit, connect_and_greet(address, options, ticker)).await {
         Ok(connected) => connected,
-        Err(_) => Err(Error::new(
-            ErrorKind::Unreachable,
-            format!("{address} did not answer within {} ms", limit.as_millis()),
-        )),
+        Err(_) => {
+            Err(Error::new(ErrorKind::Unreachable, format!("{address} did not answer within {} ms", limit.as_millis())))
+        }
     }
 }
 
@@ -159,9 +158,7 @@ async fn greet(
     }
     // Our own clock decides when a request is late. The queue is as long as requests may be in flight, and one
     // more for a probe, so that a first poll always enqueues.
-    let config = AsyncConnectionConfig::new()
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(inflight::LIMIT + 16);
+    let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::LIMIT + 16);
     let (mut connection, driver) =
         MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(|error| {
             if protocol == ProtocolVersion::RESP3 && is_hello_refused(&error) {

@@ -10,7 +10,7 @@ mod ticker;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -106,8 +106,9 @@ impl Node {
 
     /// The connection, if there is one.
     #[inline]
-    pub(crate) fn link(&self) -> Guard<Option<Arc<Link>>> {
-        self.shared.link.load()
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        // Not the cheaper guard: it would be held across awaits, and only a few of those are cheap.
+        self.shared.link.load_full()
     }
 
     /// Whether its requests go there in its turn: not while it keeps failing.

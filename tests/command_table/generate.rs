@@ -40,11 +40,8 @@ pub fn table(commands: &[Entry], reviewed: &Reviewed) -> Result<String, String> 
     }
     for (name, (reason, hint)) in &reviewed.whys {
         let name_used = constant(name);
-        write!(
-            constants,
-            "\nconst {name_used}: Why = Why {{\n    reason: {reason:?},\n    hint: {hint:?},\n}};\n"
-        )
-        .unwrap();
+        write!(constants, "\nconst {name_used}: Why = Why {{\n    reason: {reason:?},\n    hint: {hint:?},\n}};\n")
+            .unwrap();
     }
     text.push_str(&specs.text());
     text.push_str(&constants);

@@ -1,0 +1,242 @@
+//! Runs a command on a topology.
+//!
+//! A [`Core`] holds the snapshot that everybody reads once per request; [`Core::run`] decides with the command table
+//! whether a call is a read or a write and hands it on.
+
+mod read;
+mod reply;
+mod round;
+mod stats;
+mod stripe;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use redis::{Cmd, RedisResult, Value};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::command::{self, Plan, Refusal};
+use crate::error::{Error, ErrorKind, Result};
+use crate::node::{Address, ConnectOptions, Node, Target, Ticker};
+use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
+use crate::policy::{ReadPolicy, WritePolicy};
+
+use stats::Counters;
+pub use stats::Stats;
+use stripe::Stripes;
+
+/// What decides how commands are run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ExecOptions {
+    pub(crate) connect: ConnectOptions,
+    pub(crate) read_policy: ReadPolicy,
+    pub(crate) write_policy: WritePolicy,
+}
+
+/// The part of a client that runs commands.
+#[derive(Debug)]
+pub(crate) struct Core {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    options: ExecOptions,
+    connect: Arc<ConnectOptions>,
+    ticker: Arc<Ticker>,
+    ticking: JoinHandle<()>,
+    /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
+    changed: Arc<Notify>,
+    counters: Counters,
+    /// Where a write goes on when its caller has dropped it.
+    runtime: Handle,
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.ticking.abort();
+    }
+}
+
+/// A topology and the connections to its members. A request takes one and keeps to it.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    topology: Arc<Topology>,
+    /// In the order of the topology's members.
+    seats: Box<[Seat]>,
+}
+
+/// A member as requests see it.
+#[derive(Debug)]
+struct Seat {
+    node: Arc<Node>,
+    stripes: Stripes,
+    up: bool,
+}
+
+impl Core {
+    /// Starts connecting to all members that are up. Must be called inside a tokio runtime.
+    pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions) -> Arc<Core> {
+        options.connect.db = topology.config().db;
+        let ticker = Ticker::new();
+        let connect = Arc::new(options.connect.clone());
+        let changed = Arc::new(Notify::new());
+        let snapshot = Snapshot::build(topology, None, &connect, &ticker, &changed);
+        Arc::new(Core {
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            options,
+            connect,
+            ticking: tokio::spawn(Arc::clone(&ticker).run()),
+            ticker,
+            changed,
+            counters: Counters::default(),
+            runtime: Handle::current(),
+        })
+    }
+
+    /// Uses another topology from now on. Connections to members that have not changed are kept.
+    pub(crate) fn adopt(&self, topology: Arc<Topology>) {
+        let old = self.snapshot.load_full();
+        let new = Snapshot::build(topology, Some(&old), &self.connect, &self.ticker, &self.changed);
+        self.snapshot.store(Arc::new(new));
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until every member that is up has been connected to, or has been tried once.
+    ///
+    /// # Errors
+    /// The trouble of one of them when none could be reached.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        let snapshot = self.snapshot.load_full();
+        let up: Vec<&Seat> = snapshot.seats.iter().filter(|seat| seat.up).collect();
+        let tried = futures_util::future::join_all(up.iter().map(|seat| seat.node.tried()));
+        // Each attempt ends by itself; this only bounds a runtime that does not get round to it.
+        let _ = tokio::time::timeout(self.connect.timeouts.connect * 4, tried).await;
+        if up.is_empty() || up.iter().any(|seat| seat.node.link().is_some()) {
+            return Ok(());
+        }
+        let troubles: Vec<Error> = up.iter().filter_map(|seat| seat.node.trouble()).collect();
+        // Wrong credentials are the same everywhere and need a human; they are said first.
+        let first = troubles.iter().find(|e| e.kind() == ErrorKind::Denied).or(troubles.first()).cloned();
+        Err(first.map_or_else(
+            || Error::new(ErrorKind::Unreachable, "no member answered in time"),
+            |cause| {
+                let error = Error::new(cause.kind(), "none of the members that are up can be used");
+                let error = match cause.hint() {
+                    Some(hint) => error.with_hint(hint),
+                    None => error.with_hint("check that the servers run and can be reached from here"),
+                };
+                error.with_source(cause)
+            },
+        ))
+    }
+
+    /// The shared cell that connections read their snapshots from.
+    pub(crate) fn snapshots(&self) -> &Arc<ArcSwap<Snapshot>> {
+        &self.snapshot
+    }
+
+    /// The topology in use.
+    pub(crate) fn topology(&self) -> Arc<Topology> {
+        Arc::clone(&self.snapshot.load().topology)
+    }
+
+    /// What has been counted so far.
+    pub(crate) fn stats(&self) -> Stats {
+        self.counters.read()
+    }
+
+    /// With fixed membership: accepts the process that now answers for a member.
+    pub(crate) fn trust(&self, id: &NodeId) -> Result<()> {
+        let snapshot = self.snapshot.load();
+        let (index, _) = snapshot
+            .topology
+            .find(id)
+            .ok_or_else(|| Error::new(ErrorKind::Invalid, format!("the ring has no member {id}")))?;
+        snapshot.seat(index).node.trust_anew();
+        Ok(())
+    }
+
+    /// What is known of each member's connection: its id, whether it is usable, and what a round trip takes.
+    pub(crate) fn links(&self) -> HashMap<NodeId, (bool, Option<Duration>)> {
+        let snapshot = self.snapshot.load();
+        let of = |seat: &Seat| {
+            let link = seat.node.link();
+            let took = link.as_ref().map(|link| link.latency_us()).filter(|us| *us > 0);
+            (seat.node.id().clone(), (link.is_some(), took.map(|us| Duration::from_micros(u64::from(us)))))
+        };
+        snapshot.seats.iter().map(of).collect()
+    }
+
+    /// Runs one command.
+    ///
+    /// # Errors
+    /// The ring's own errors are found with [`Error::of_redis`]; a server's error reply is in the value.
+    #[inline]
+    pub(crate) async fn run(self: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd) -> RedisResult<Value> {
+        match command::plan(cmd) {
+            Ok(Plan::Read { key, .. }) => {
+                let token = Token::of_key(key);
+                read::read(self, snapshot, cmd, token).await
+            }
+            Ok(plan @ Plan::Write { key, .. }) => {
+                let token = Token::of_key(key);
+                write::write(self, snapshot, cmd, &plan, token).await
+            }
+            Err(refusal) => Err(self.refused(refusal)),
+        }
+    }
+
+    #[cold]
+    fn refused(&self, refusal: Refusal) -> redis::RedisError {
+        tracing::debug!(command = %refusal.command, "refused");
+        let hint = refusal.hint;
+        Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint).into()
+    }
+}
+
+impl Snapshot {
+    fn build(
+        topology: Arc<Topology>,
+        old: Option<&Snapshot>,
+        connect: &Arc<ConnectOptions>,
+        ticker: &Arc<Ticker>,
+        changed: &Arc<Notify>,
+    ) -> Snapshot {
+        let known: HashMap<&NodeId, &Seat> =
+            old.map(|old| old.seats.iter().map(|seat| (seat.node.id(), seat)).collect()).unwrap_or_default();
+        let seats = topology
+            .members()
+            .iter()
+            .map(|member| {
+                let address = member.addr.as_deref().and_then(|addr| match Address::parse(addr) {
+                    Ok(address) => Some(address),
+                    Err(error) => {
+                        tracing::warn!(node = %member.id, %error, "its address cannot be used");
+                        None
+                    }
+                });
+                let up = member.state == State::Up && address.is_some();
+                let target = address.filter(|_| up).map(|address| Target { address, run_id: member.run_id.clone() });
+                match known.get(&member.id) {
+                    Some(seat) => {
+                        seat.node.retarget(target);
+                        Seat { node: Arc::clone(&seat.node), stripes: seat.stripes.clone(), up }
+                    }
+                    None => Seat {
+                        node: Node::start(member.id.clone(), target, Arc::clone(connect), ticker, changed),
+                        stripes: Stripes::new(),
+                        up,
+                    },
+                }
+            })
+            .collect();
+        Snapshot { topology, seats }
+    }
+
+    #[inline]
+    fn seat(&self, index: MemberIndex) -> &Seat {
+        &self.seats[index.get()]
+    }
+}

@@ -1,0 +1,242 @@
+//! Reads: the primary, and the next owner the moment the first cannot answer.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use redis::{Cmd, RedisResult, Value};
+use tokio::time::Instant;
+
+use super::reply::{Verdict, judge};
+use super::{Core, Seat, Snapshot};
+use crate::command;
+use crate::error::{Error, ErrorKind, Retry};
+use crate::node::{Attempt, Fault, Link, Node};
+use crate::placement::{MemberIndex, NodeId, Token};
+use crate::policy::ReadPolicy;
+
+/// Reads a key of this token from one of its owners.
+///
+/// The usual case, an owner that is connected and answers in its usual time, costs one round trip and allocates
+/// nothing of its own; everything else is [`Race`].
+#[inline]
+pub(super) async fn read(core: &Core, snapshot: &Arc<Snapshot>, cmd: &Cmd, token: Token) -> RedisResult<Value> {
+    if core.options.read_policy == ReadPolicy::Primary
+        && let Some(&owner) = snapshot.topology.serving().owners(token).first()
+        && let seat = snapshot.seat(owner)
+        && seat.up
+        && seat.node.is_trusted()
+        && let Some(link) = seat.node.link()
+        && !link.is_silent()
+    {
+        let send = pin!(link.send(cmd));
+        let mut attempt = Attempt::new(&link, send);
+        let event = attempt.within(link.hedge_after_ms()).await;
+        return match event {
+            Some(Ok(value)) if judge(&value) == Verdict::Answer => {
+                seat.node.succeeded();
+                Ok(value)
+            }
+            event => Box::pin(race(core, snapshot, cmd, token, Some((owner, &link, &mut attempt, event)))).await,
+        };
+    }
+    Box::pin(race(core, snapshot, cmd, token, None::<Begun<'_, '_, Nothing>>)).await
+}
+
+/// A first attempt and what came of it so far.
+type Begun<'a, 'l, F> = (MemberIndex, &'a Arc<Link>, &'a mut Attempt<'l, F>, Option<Result<Value, Fault>>);
+/// The type of no first attempt.
+type Nothing = std::future::Pending<RedisResult<Value>>;
+
+/// Asks one owner after the other, and several at a time where one is slow; the first answer wins.
+struct Race<'a> {
+    core: &'a Core,
+    cmd: &'a Cmd,
+    running: FuturesUnordered<BoxFuture<'a, (Arc<Node>, Result<Value, Fault>)>>,
+    /// The owners that were asked, with their connections: a new connection may be asked again.
+    asked: Vec<(NodeId, Arc<Link>)>,
+    failures: Vec<(NodeId, String)>,
+}
+
+async fn race<F: Future<Output = RedisResult<Value>> + Send>(
+    core: &Core,
+    first_snapshot: &Arc<Snapshot>,
+    cmd: &Cmd,
+    token: Token,
+    begun: Option<Begun<'_, '_, F>>,
+) -> RedisResult<Value> {
+    let timeouts = &core.options.connect.timeouts;
+    let read_ms = millis(timeouts.read);
+    // Long enough for a reconnect and one more attempt after the first.
+    let deadline = Instant::now() + timeouts.read + timeouts.connect;
+    let mut snapshot = Arc::clone(first_snapshot);
+    let mut race = Race { core, cmd, running: FuturesUnordered::new(), asked: Vec::new(), failures: Vec::new() };
+
+    // The link that is being waited for; when it is late, the next owner is asked as well.
+    let mut newest: Option<Arc<Link>> = None;
+    let mut go_on = true;
+    if let Some((owner, link, attempt, event)) = begun {
+        let node = Arc::clone(&snapshot.seat(owner).node);
+        race.asked.push((node.id().clone(), Arc::clone(link)));
+        match event {
+            Some(result) => race.failed(&node, &result),
+            None => {
+                go_on = may_hedge(core, link);
+                newest = Some(Arc::clone(link));
+                race.running.push(Box::pin(async move {
+                    let result = attempt.within(read_ms).await.unwrap_or(Err(Fault::Late));
+                    (node, result)
+                }));
+            }
+        }
+    }
+    loop {
+        // A waiter registered before looking misses no change.
+        let mut changed = pin!(core.changed.notified());
+        changed.as_mut().enable();
+        if go_on {
+            match race.next_owner(&snapshot, token) {
+                Some((node, link)) => {
+                    race.start(node, &link, read_ms);
+                    newest = Some(link);
+                }
+                None if race.running.is_empty() => {
+                    // Nobody is left to ask: a connection or a topology may come that changes this.
+                    if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                        return Err(race.lost(&snapshot, token));
+                    }
+                    snapshot = core.snapshot.load_full();
+                    continue;
+                }
+                None => newest = None,
+            }
+        }
+        let patience = newest.as_ref().map(|link| Duration::from_millis(link.hedge_after_ms().min(read_ms)));
+        tokio::select! {
+            biased;
+            Some((node, result)) = race.running.next() => match result {
+                Ok(value) if judge(&value) == Verdict::Answer => {
+                    node.succeeded();
+                    if race.asked.first().is_some_and(|(first, _)| first != node.id()) {
+                        core.counters.failed_over_reads.add_one();
+                    }
+                    return Ok(value);
+                }
+                result => {
+                    race.failed(&node, &result);
+                    go_on = true;
+                }
+            },
+            () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => {
+                go_on = newest.as_ref().is_none_or(|link| may_hedge(core, link));
+            }
+        }
+    }
+}
+
+/// A server that has answered nothing at all is left at once; one that still answers others only as the budget has it.
+fn may_hedge(core: &Core, link: &Link) -> bool {
+    let may = link.is_silent() || link.may_hedge();
+    if may {
+        core.counters.hedged_reads.add_one();
+    }
+    may
+}
+
+impl<'a> Race<'a> {
+    /// The owner to ask next: one that is connected and was not asked on this connection; those in trouble last.
+    fn next_owner(&self, snapshot: &Snapshot, token: Token) -> Option<(Arc<Node>, Arc<Link>)> {
+        let mut in_trouble = None;
+        for owner in in_order(&self.core.options.read_policy, snapshot, token) {
+            let seat = snapshot.seat(owner);
+            let Some(link) = seat.node.link() else { continue };
+            if self.asked.iter().any(|(id, asked)| id == seat.node.id() && Arc::ptr_eq(asked, &link)) {
+                continue;
+            }
+            if seat.node.is_trusted() && !link.is_silent() {
+                return Some((Arc::clone(&seat.node), link));
+            }
+            in_trouble = in_trouble.or_else(|| Some((Arc::clone(&seat.node), link)));
+        }
+        in_trouble
+    }
+
+    fn start(&mut self, node: Arc<Node>, link: &Arc<Link>, read_ms: u64) {
+        tracing::debug!(node = %node.id(), command = command::name(self.cmd), attempt = self.asked.len() + 1, "read");
+        self.asked.push((node.id().clone(), Arc::clone(link)));
+        let (link, cmd) = (Arc::clone(link), self.cmd);
+        self.running.push(Box::pin(async move {
+            let result = link.request(cmd, read_ms).await;
+            (node, result)
+        }));
+    }
+
+    fn failed(&mut self, node: &Node, result: &Result<Value, Fault>) {
+        node.failed();
+        let why = match result {
+            Ok(Value::ServerError(error)) => format!("it says {}", error.code()),
+            Ok(_) => "it gave no answer".to_owned(),
+            Err(fault) => fault.to_string(),
+        };
+        tracing::debug!(node = %node.id(), command = command::name(self.cmd), attempt = self.asked.len(), why, "read failed");
+        self.failures.push((node.id().clone(), why));
+    }
+
+    #[cold]
+    fn lost(&self, snapshot: &Snapshot, token: Token) -> redis::RedisError {
+        no_owner(snapshot, token, &self.failures, "read").into()
+    }
+}
+
+/// The owners that may answer, in the order of the policy.
+fn in_order(policy: &ReadPolicy, snapshot: &Snapshot, token: Token) -> Vec<MemberIndex> {
+    let topology = &snapshot.topology;
+    let mut owners: Vec<MemberIndex> = topology.readers(token).filter(|owner| snapshot.seat(*owner).up).collect();
+    match policy {
+        ReadPolicy::Primary => {}
+        ReadPolicy::Replica => {
+            let first = usize::from(owners.len() > 1);
+            owners.rotate_left(first);
+        }
+        ReadPolicy::Any => {
+            if owners.len() > 1 {
+                let first = fastrand::usize(..owners.len());
+                owners.rotate_left(first);
+            }
+        }
+        ReadPolicy::Nearest { zone } => owners.sort_by_key(|owner| topology.member(*owner).zone.as_ref() != Some(zone)),
+    }
+    owners
+}
+
+/// Why no owner could answer or be written, member by member.
+pub(super) fn no_owner(snapshot: &Snapshot, token: Token, failures: &[(NodeId, String)], what: &str) -> Error {
+    let topology = &snapshot.topology;
+    let mut text = format!("no owner of the key can be {what} now");
+    for (nth, owner) in topology.serving().owners(token).iter().enumerate() {
+        let member = topology.member(*owner);
+        let seat: &Seat = snapshot.seat(*owner);
+        let why = match failures.iter().rev().find(|(id, _)| *id == member.id) {
+            Some((_, why)) => why.clone(),
+            None if !seat.up => match &member.fault {
+                Some(fault) => fault.clone(),
+                None => member.state.to_string(),
+            },
+            None => seat.node.trouble().map_or_else(|| "not connected yet".to_owned(), |error| error.to_string()),
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{} {}: {why}", if nth == 0 { ":" } else { ";" }, member.id);
+    }
+    Error::new(ErrorKind::NoOwner, text)
+        .with_retry(Retry::Later)
+        .with_hint("`redis-ring status` shows the members; a read needs one owner of the key that is up and answers")
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

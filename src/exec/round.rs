@@ -1,0 +1,315 @@
+//! One round of a write: the command on its way to the owners, and what their replies mean.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::future::{join, join_all};
+use redis::{Cmd, RedisResult, Value};
+use tokio::sync::oneshot;
+
+use super::Core;
+use super::reply::{Verdict, is_error, judge};
+use super::stripe::{Stripe, Stripes, Ticket};
+use crate::command::{self, NoEffect, Repeat};
+use crate::error::{Error, ErrorKind, Outcome, Retry};
+use crate::node::{Fault, Link, Node};
+use crate::placement::{Epoch, NodeId, Token};
+
+/// Who failed, and why, for error texts.
+pub(super) type Failures = Vec<(NodeId, String)>;
+
+/// A member that is up and connected.
+pub(super) struct Owner {
+    pub(super) node: Arc<Node>,
+    pub(super) link: Arc<Link>,
+}
+
+/// The owners that a round goes to.
+pub(super) struct Owners {
+    /// The first that is up and connected.
+    pub(super) primary: Owner,
+    /// The others that are.
+    pub(super) copies: Vec<Owner>,
+    /// Owners that are up but not connected: they miss this write.
+    pub(super) missing: Vec<NodeId>,
+    /// Whether fewer members are up than the ring keeps copies.
+    pub(super) degraded: bool,
+}
+
+/// A place in the line of the copies of a stripe; given up when it is dropped.
+pub(super) struct Place {
+    stripes: Stripes,
+    token: Token,
+    ticket: Ticket,
+}
+
+impl Place {
+    pub(super) fn new(stripes: Stripes, token: Token, ticket: Ticket) -> Place {
+        Place { stripes, token, ticket }
+    }
+
+    fn stripe(&self) -> &Stripe {
+        self.stripes.of(self.token)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.stripe().leave(&self.ticket);
+    }
+}
+
+/// What became of a round.
+pub(super) enum End {
+    Done(RedisResult<Value>),
+    /// Nobody has executed it, or it may be executed twice without harm.
+    Again {
+        early: Option<oneshot::Sender<Value>>,
+        failures: Failures,
+    },
+}
+
+/// One command on its way to the owners.
+pub(super) struct Round {
+    pub(super) core: Arc<Core>,
+    pub(super) cmd: Arc<Cmd>,
+    pub(super) repeat: Repeat,
+    pub(super) no_effect: NoEffect,
+    pub(super) epoch: Epoch,
+    pub(super) owners: Owners,
+    /// Where its copies stand in line; none where they leave together with the primary's.
+    pub(super) place: Option<Place>,
+    /// Told the primary's reply, where the caller waits for no more.
+    pub(super) early: Option<oneshot::Sender<Value>>,
+}
+
+type Reply = Result<Value, Fault>;
+
+impl Round {
+    /// Sends the command and waits for all replies. The first poll sends to the primary, and without a place in line
+    /// to the copies too.
+    pub(super) async fn run(mut self) -> End {
+        let write_ms = u64::try_from(self.core.options.connect.timeouts.write.as_millis()).unwrap_or(u64::MAX);
+        match self.place.take() {
+            None => {
+                let early = &mut self.early;
+                let owners = &self.owners;
+                let first = async {
+                    let reply = owners.primary.link.request(&self.cmd, write_ms).await;
+                    acknowledge(early, &reply);
+                    reply
+                };
+                let (reply, copies) = join(first, to_all(&owners.copies, &self.cmd, write_ms)).await;
+                self.settle(reply, copies)
+            }
+            Some(place) => self.in_line(place, write_ms).await,
+        }
+    }
+
+    /// First the primary; then, when it is this command's turn, the copies.
+    async fn in_line(mut self, place: Place, write_ms: u64) -> End {
+        let cmd = Arc::clone(&self.cmd);
+        let reply = {
+            let link = Arc::clone(&self.owners.primary.link);
+            let mut first = pin!(link.request(&cmd, write_ms));
+            let begun = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await;
+            // The first poll runs under the stripe's lock; all that takes it again must come later.
+            yield_once().await;
+            match begun {
+                Poll::Ready(reply) => reply,
+                Poll::Pending => first.await,
+            }
+        };
+        match self.executed(&reply) {
+            Executed::No => {
+                // The copies get nothing of a command that failed or changed nothing.
+                self.owners.copies.clear();
+                self.owners.missing.clear();
+                return self.settle(reply, Vec::new());
+            }
+            Executed::Unknown if self.repeat == Repeat::Deterministic => return End::Done(Err(self.unknown(&reply))),
+            // An absolute command that only waits in line is sent to the copies in any case.
+            Executed::Yes | Executed::Unknown => {}
+        }
+        acknowledge(&mut self.early, &reply);
+        place.stripe().turn(&place.ticket).await;
+        let copies = {
+            let mut sending = pin!(to_all(&self.owners.copies, &cmd, write_ms));
+            let begun = poll_fn(|cx| {
+                let _order = place.stripe().lock();
+                Poll::Ready(sending.as_mut().poll(cx))
+            })
+            .await;
+            drop(place);
+            match begun {
+                Poll::Ready(replies) => replies,
+                Poll::Pending => sending.await,
+            }
+        };
+        self.settle(reply, copies)
+    }
+
+    /// What the primary's reply says about the command.
+    fn executed(&self, reply: &Reply) -> Executed {
+        match reply {
+            Ok(value) if is_error(value) || self.no_effect.shown_by(value) => Executed::No,
+            Ok(_) => Executed::Yes,
+            Err(Fault::Full) => Executed::No,
+            Err(Fault::Lost(_) | Fault::Late) => Executed::Unknown,
+        }
+    }
+
+    /// Decides what the replies mean together, counts what was missed, and says so.
+    fn settle(mut self, reply: Reply, copies: Vec<Reply>) -> End {
+        let mut failures = Failures::new();
+        let mut missed: Vec<NodeId> = std::mem::take(&mut self.owners.missing);
+        let mut answers: Vec<(&NodeId, Value)> = Vec::with_capacity(copies.len());
+        for (owner, reply) in self.owners.copies.iter().zip(copies) {
+            match self.judged(owner, reply) {
+                Ok(value) => answers.push((owner.node.id(), value)),
+                Err(why) => {
+                    missed.push(owner.node.id().clone());
+                    failures.push((owner.node.id().clone(), why));
+                }
+            }
+        }
+        let answer = match self.judged(&self.owners.primary, reply) {
+            Ok(value) => {
+                if let Some((other, _)) = answers.iter().find(|(_, other)| *other != value && !is_error(&value)) {
+                    self.differs(other);
+                }
+                value
+            }
+            // Without the primary, the first copy that has it answers.
+            Err(why) => {
+                failures.push((self.owners.primary.node.id().clone(), why));
+                missed.push(self.owners.primary.node.id().clone());
+                if answers.is_empty() {
+                    return End::Again { early: self.early.take(), failures };
+                }
+                answers.remove(0).1
+            }
+        };
+        if is_error(&answer) {
+            return End::Done(self.failed(answer, &answers));
+        }
+        for id in &missed {
+            self.missed(id);
+        }
+        if self.owners.degraded {
+            self.core.counters.degraded_writes.add_one();
+        }
+        End::Done(Ok(answer))
+    }
+
+    /// The reply if it counts as one, or why the member has not executed the command or is not known to have.
+    fn judged(&self, owner: &Owner, reply: Reply) -> Result<Value, String> {
+        let why = match reply {
+            Ok(value) => match judge(&value) {
+                Verdict::Answer | Verdict::OutOfMemory => {
+                    owner.node.succeeded();
+                    return Ok(value);
+                }
+                Verdict::Unavailable => match value {
+                    Value::ServerError(error) => format!("it says {}", error.code()),
+                    _ => "it cannot serve now".to_owned(),
+                },
+            },
+            Err(fault) => fault.to_string(),
+        };
+        owner.node.failed();
+        Err(why)
+    }
+
+    /// The primary answered with an error. If a copy executed the command all the same, the two differ, and the caller
+    /// cannot count on either.
+    fn failed(&self, answer: Value, copies: &[(&NodeId, Value)]) -> RedisResult<Value> {
+        let Some((other, _)) = copies.iter().find(|(_, value)| !is_error(value)) else { return Ok(answer) };
+        self.differs(other);
+        self.core.counters.unknown_writes.add_one();
+        let error = Error::new(ErrorKind::Server, format!("the primary refused the write that {other} has executed"))
+            .with_retry(Retry::Later)
+            .with_outcome(Outcome::Unknown)
+            .with_hint("the copies of this key may differ: write it again when the primary accepts writes");
+        Err(match answer.extract_error() {
+            Err(cause) => error.with_source(cause).into(),
+            Ok(_) => error.into(),
+        })
+    }
+
+    #[cold]
+    fn unknown(&self, reply: &Reply) -> redis::RedisError {
+        self.core.counters.unknown_writes.add_one();
+        let owner = &self.owners.primary;
+        owner.node.failed();
+        let kind = match reply {
+            Err(Fault::Late) => ErrorKind::Timeout,
+            Ok(_) | Err(Fault::Full | Fault::Lost(_)) => ErrorKind::Disconnected,
+        };
+        let name = command::name(&self.cmd);
+        tracing::debug!(node = %owner.node.id(), epoch = %self.epoch, command = name, "sent and not answered");
+        Error::new(kind, format!("{name} was sent to {} and not answered", owner.node.id()))
+            .with_outcome(Outcome::Unknown)
+            .with_hint("its effect depends on what is there, so it is not repeated: read the key before trying again")
+            .into()
+    }
+
+    #[cold]
+    fn missed(&self, id: &NodeId) {
+        self.core.counters.missed_writes.add_one();
+        tracing::debug!(node = %id, epoch = %self.epoch, command = command::name(&self.cmd), "a write was missed");
+    }
+
+    #[cold]
+    fn differs(&self, id: &NodeId) {
+        self.core.counters.differing_replies.add_one();
+        tracing::warn!(
+            node = %id, primary = %self.owners.primary.node.id(), epoch = %self.epoch,
+            command = command::name(&self.cmd), "a copy answered differently"
+        );
+    }
+}
+
+enum Executed {
+    /// It ran.
+    Yes,
+    /// It failed, was not sent, or proved to have changed nothing.
+    No,
+    /// It was sent and not answered.
+    Unknown,
+}
+
+/// Tells the caller who waits for no more than the primary. The write goes on whether or not anybody listens.
+fn acknowledge(early: &mut Option<oneshot::Sender<Value>>, reply: &Reply) {
+    if let Ok(value) = reply
+        && judge(value) == Verdict::Answer
+        && let Some(early) = early.take()
+    {
+        let _ = early.send(value.clone());
+    }
+}
+
+/// Sends a command to all of these; the first poll sends all.
+async fn to_all(owners: &[Owner], cmd: &Cmd, write_ms: u64) -> Vec<Reply> {
+    match owners {
+        [] => Vec::new(),
+        // The usual number of copies, without the machinery for any number.
+        [one] => vec![one.link.request(cmd, write_ms).await],
+        all => join_all(all.iter().map(|owner| owner.link.request(cmd, write_ms))).await,
+    }
+}
+
+/// Lets the executor poll once more.
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

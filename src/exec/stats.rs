@@ -1,0 +1,51 @@
+//! What a client has counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What a client has counted since it was opened.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(super) $name: Counter,)*
+        }
+
+        impl Counters {
+            pub(super) fn read(&self) -> Stats {
+                Stats { $($name: self.$name.0.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Reads that were answered by another owner than the one asked first, because that one failed.
+    failed_over_reads,
+    /// Reads for which a second owner was asked because the first was slow.
+    hedged_reads,
+    /// Writes acknowledged by fewer members than the ring has copies, because an owner was not up.
+    degraded_writes,
+    /// Writes acknowledged though an owner that is up missed them.
+    missed_writes,
+    /// Writes that were sent again because no owner had answered.
+    repeated_writes,
+    /// Writes whose copies answered differently from the primary.
+    differing_replies,
+    /// Writes that ended with an unknown outcome.
+    unknown_writes,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}

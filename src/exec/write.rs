@@ -1,0 +1,313 @@
+//! Writes: every owner that is up, in one order, and the same on all.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use redis::{Cmd, RedisResult, Value};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::read::no_owner;
+use super::round::{End, Failures, Owner, Owners, Place, Round};
+use super::stripe::Stripes;
+use super::{Core, Snapshot};
+use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
+use crate::error::{Error, ErrorKind, Outcome};
+use crate::placement::{NodeId, Token};
+use crate::policy::WritePolicy;
+
+/// Writes a key of this token to its owners.
+///
+/// Dropping the future does not leave the write on one owner only: what was begun goes on by itself.
+pub(super) async fn write(
+    core: &Arc<Core>,
+    snapshot: &Arc<Snapshot>,
+    cmd: &Cmd,
+    plan: &Plan<'_>,
+    token: Token,
+) -> RedisResult<Value> {
+    let mut write = Write { core: Arc::clone(core), snapshot: Arc::clone(snapshot), token, early: None };
+    let mut acknowledged = None;
+    if core.options.write_policy == WritePolicy::Primary {
+        let (early, receiver) = oneshot::channel();
+        (write.early, acknowledged) = (Some(early), Some(receiver));
+    }
+    let Some(owners) = write.owners(&[]) else {
+        // Nothing can be sent yet. It waits in a task, since it may take a place in line before its caller looks again.
+        let cmd = cmd.clone();
+        let waiting = Box::pin(write.when_connected(cmd));
+        return in_task(core, waiting, acknowledged).await;
+    };
+    let order = Order::of(cmd, plan, &owners);
+    let mut first = Some((write, order, owners));
+    let begun = poll_fn(|cx| {
+        Poll::Ready(first.take().map(|(mut write, order, owners)| {
+            let round = write.round(&order, owners);
+            enqueue(&write.stripes(), token, round, |round| write.all_rounds(order, round), cx)
+        }))
+    });
+    match begun.await {
+        Some(Enqueued { running, in_line, polled: Poll::Pending }) => match (in_line, acknowledged) {
+            (false, None) => Unbroken { running: Some(running), runtime: &core.runtime }.await,
+            // A caller that stops polling without dropping the future would hold up all who wait behind it in line,
+            // itself included; and a write acknowledged early goes on without its caller. So these have a task.
+            (_, acknowledged) => in_task(core, running, acknowledged).await,
+        },
+        Some(Enqueued { polled: Poll::Ready(result), .. }) => result,
+        // It is taken once, by the only poll.
+        None => Err(redis::RedisError::from(Error::new(ErrorKind::Disconnected, "a write was polled after its end"))),
+    }
+}
+
+async fn in_task<F>(core: &Core, running: Pin<Box<F>>, early: Option<oneshot::Receiver<Value>>) -> RedisResult<Value>
+where
+    F: Future<Output = RedisResult<Value>> + Send + 'static,
+{
+    let task = core.runtime.spawn(running);
+    if let Some(early) = early
+        && let Ok(value) = early.await
+    {
+        return Ok(value);
+    }
+    task.await.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Disconnected, "the runtime ended while a write was under way")
+            .with_outcome(Outcome::Unknown)
+            .with_source(error)
+            .into())
+    })
+}
+
+/// What is sent, and how the copies get it: decided once, so that a repeated write is the same write.
+#[derive(Clone)]
+struct Order {
+    cmd: Arc<Cmd>,
+    repeat: Repeat,
+    no_effect: NoEffect,
+}
+
+impl Order {
+    /// Makes the command's expiry absolute in the primary's time.
+    fn of(cmd: &Cmd, plan: &Plan<'_>, owners: &Owners) -> Order {
+        let (repeat, no_effect, relative) = match *plan {
+            Plan::Write { repeat, no_effect, expiry, .. } => (repeat, no_effect, expiry != Expiry::AsSent),
+            Plan::Read { .. } => (Repeat::Deterministic, NoEffect::Unproven, false),
+        };
+        if !relative {
+            return Order { cmd: Arc::new(cmd.clone()), repeat, no_effect };
+        }
+        match command::absolute(cmd, plan, owners.primary.link.clock().now_ms()) {
+            Rewrite::AsSent => Order { cmd: Arc::new(cmd.clone()), repeat, no_effect },
+            Rewrite::Absolute(cmd) => Order { cmd: Arc::new(cmd), repeat, no_effect },
+            // The primary will say what is wrong with it, and then the copies get nothing.
+            Rewrite::PrimaryAlone => Order { cmd: Arc::new(cmd.clone()), repeat: Repeat::Deterministic, no_effect },
+        }
+    }
+}
+
+/// One write and all that it needs, so that it can outlive its caller.
+struct Write {
+    core: Arc<Core>,
+    snapshot: Arc<Snapshot>,
+    token: Token,
+    /// Told the primary's reply, where the caller waits for no more.
+    early: Option<oneshot::Sender<Value>>,
+}
+
+impl Write {
+    /// Waits for the first owner to be connected, then writes.
+    async fn when_connected(mut self, cmd: Cmd) -> RedisResult<Value> {
+        let deadline = self.deadline();
+        loop {
+            self.pause(deadline).await;
+            if let Some(owners) = self.owners(&[]) {
+                let plan = command::plan(&cmd).map_err(|refusal| self.core.refused(refusal))?;
+                let order = Order::of(&cmd, &plan, &owners);
+                return self.rounds(order, Some(owners), deadline, false, Failures::new()).await;
+            }
+            if Instant::now() >= deadline {
+                return Err(no_owner(&self.snapshot, self.token, &[], "written").into());
+            }
+        }
+    }
+
+    /// The first round is given; if nobody executed it, there are more.
+    async fn all_rounds(self, order: Order, first: Round) -> RedisResult<Value> {
+        match first.run().await {
+            End::Done(result) => result,
+            End::Again { early, failures } => Box::pin(self.further_rounds(order, early, failures)).await,
+        }
+    }
+
+    async fn further_rounds(
+        mut self,
+        order: Order,
+        early: Option<oneshot::Sender<Value>>,
+        failures: Failures,
+    ) -> RedisResult<Value> {
+        self.early = early;
+        let deadline = self.deadline();
+        self.pause(deadline).await;
+        self.rounds(order, None, deadline, true, failures).await
+    }
+
+    /// Writes until an owner has answered.
+    async fn rounds(
+        mut self,
+        order: Order,
+        mut owners: Option<Owners>,
+        deadline: Instant,
+        mut sent: bool,
+        mut failures: Failures,
+    ) -> RedisResult<Value> {
+        loop {
+            if let Some(owners) = owners.take().or_else(|| self.owners(&failures)) {
+                if sent {
+                    self.core.counters.repeated_writes.add_one();
+                }
+                let mut round = Some(self.round(&order, owners));
+                let (stripes, token) = (self.stripes(), self.token);
+                let begun = poll_fn(|cx| {
+                    Poll::Ready(round.take().map(|round| enqueue(&stripes, token, round, Round::run, cx)))
+                });
+                let end = match begun.await {
+                    Some(Enqueued { polled: Poll::Ready(end), .. }) => end,
+                    Some(Enqueued { running, polled: Poll::Pending, .. }) => running.await,
+                    None => End::Again { early: None, failures: Failures::new() },
+                };
+                match end {
+                    End::Done(result) => return result,
+                    End::Again { early, failures: more } => {
+                        sent = true;
+                        self.early = early;
+                        failures.extend(more);
+                    }
+                }
+            }
+            if Instant::now() >= deadline {
+                let error = no_owner(&self.snapshot, self.token, &failures, "written");
+                if !sent {
+                    return Err(error.into());
+                }
+                self.core.counters.unknown_writes.add_one();
+                return Err(error.with_outcome(Outcome::Unknown).into());
+            }
+            self.pause(deadline).await;
+        }
+    }
+
+    /// Until something may have changed. A member that answers at once that it cannot must not be asked in a tight
+    /// loop, and a connection that comes must be used soon.
+    async fn pause(&mut self, deadline: Instant) {
+        let moment = Instant::now() + Duration::from_millis(fastrand::u64(3..=12));
+        tokio::time::sleep_until(moment.min(deadline.max(Instant::now() + Duration::from_millis(1)))).await;
+        self.snapshot = self.core.snapshot.load_full();
+    }
+
+    /// Long enough for a reconnect and one more attempt.
+    fn deadline(&self) -> Instant {
+        let timeouts = &self.core.options.connect.timeouts;
+        Instant::now() + timeouts.write + timeouts.connect
+    }
+
+    fn round(&mut self, order: &Order, owners: Owners) -> Round {
+        Round {
+            core: Arc::clone(&self.core),
+            cmd: Arc::clone(&order.cmd),
+            repeat: order.repeat,
+            no_effect: order.no_effect,
+            epoch: self.snapshot.topology.epoch(),
+            owners,
+            place: None,
+            early: self.early.take(),
+        }
+    }
+
+    /// Who is written; `None` while no owner is connected. Those that failed before are not asked first again.
+    fn owners(&self, failures: &[(NodeId, String)]) -> Option<Owners> {
+        let topology = &self.snapshot.topology;
+        let mut connected = Vec::with_capacity(topology.serving().copies());
+        let mut missing = Vec::new();
+        for owner in topology.writers(self.token) {
+            let seat = self.snapshot.seat(owner);
+            match seat.node.link().filter(|_| seat.up) {
+                Some(link) => connected.push(Owner { node: Arc::clone(&seat.node), link }),
+                None => missing.push(seat.node.id().clone()),
+            }
+        }
+        let degraded = connected.len() + missing.len() < topology.serving().copies();
+        if connected.is_empty() {
+            return None;
+        }
+        connected.sort_by_key(|owner| failures.iter().any(|(id, _)| id == owner.node.id()));
+        let primary = connected.remove(0);
+        Some(Owners { primary, copies: connected, missing, degraded })
+    }
+
+    /// The stripes belong to the first owner whatever its state, so that the order holds while owners come and go.
+    fn stripes(&self) -> Stripes {
+        let owners = self.snapshot.topology.serving().owners(self.token);
+        owners.first().map_or_else(Stripes::new, |first| self.snapshot.seat(*first).stripes.clone())
+    }
+}
+
+/// A round that has been polled once.
+struct Enqueued<F: Future> {
+    running: Pin<Box<tokio::task::Unconstrained<F>>>,
+    /// Whether it holds a place in line.
+    in_line: bool,
+    polled: Poll<F::Output>,
+}
+
+/// Polls a round for the first time, which puts its commands on the wire, under the stripe's lock.
+///
+/// Unconstrained, since a first poll must enqueue whatever the caller's task has used up of its budget.
+fn enqueue<F: Future>(
+    stripes: &Stripes,
+    token: Token,
+    mut round: Round,
+    run: impl FnOnce(Round) -> F,
+    cx: &mut Context<'_>,
+) -> Enqueued<F> {
+    let mut queue = stripes.of(token).lock();
+    // Copies of earlier commands that still wait for their primary's reply must leave first.
+    let in_line = round.repeat == Repeat::Deterministic || !queue.is_empty();
+    if in_line {
+        round.place = Some(Place::new(stripes.clone(), token, queue.take()));
+    }
+    let mut running = Box::pin(tokio::task::unconstrained(run(round)));
+    let polled = running.as_mut().poll(cx);
+    Enqueued { running, in_line, polled }
+}
+
+/// A write that has begun. When it is dropped before its end, it goes on in a task of its own, which ends within the
+/// timeouts of a write.
+struct Unbroken<'a, F: Future<Output = RedisResult<Value>> + Send + 'static> {
+    running: Option<Pin<Box<F>>>,
+    runtime: &'a Handle,
+}
+
+impl<F: Future<Output = RedisResult<Value>> + Send + 'static> Future for Unbroken<'_, F> {
+    type Output = RedisResult<Value>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(running) = &mut self.running else { return Poll::Pending };
+        let result = running.as_mut().poll(cx);
+        if result.is_ready() {
+            self.running = None;
+        }
+        result
+    }
+}
+
+impl<F: Future<Output = RedisResult<Value>> + Send + 'static> Drop for Unbroken<'_, F> {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.spawn(running);
+        }
+    }
+}
