@@ -162,8 +162,12 @@ fn keys_are_found_where_the_server_finds_them() {
         theirs.sort();
         assert_eq!(ours, theirs, "{line}");
     }
-    let missing: Vec<_> =
-        ROWS.iter().filter(|row| has_keys(row.keys)).map(|row| row.name).filter(|name| !sampled.contains(name)).collect();
+    let missing: Vec<_> = ROWS
+        .iter()
+        .filter(|row| has_keys(row.keys))
+        .map(|row| row.name)
+        .filter(|name| !sampled.contains(name))
+        .collect();
     assert!(missing.is_empty(), "no sample for {missing:?}");
     println!("{} commands with keys agree with the server", sampled.len());
 }

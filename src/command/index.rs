@@ -83,9 +83,7 @@ fn is_named(row: &[u8], name: &[u8], sub: &[u8]) -> bool {
         return row.eq_ignore_ascii_case(name);
     }
     match row.split_at_checked(name.len()) {
-        Some((head, [b'|', tail @ ..])) => {
-            head.eq_ignore_ascii_case(name) && tail.eq_ignore_ascii_case(sub)
-        }
+        Some((head, [b'|', tail @ ..])) => head.eq_ignore_ascii_case(name) && tail.eq_ignore_ascii_case(sub),
         Some(_) | None => false,
     }
 }

@@ -46,9 +46,7 @@ where
             visit(key_at(args, at, role)?);
             Ok(())
         }
-        Keys::Many(specs) => {
-            specs.iter().try_for_each(|spec| of_spec(row, spec, &args, &mut visit))
-        }
+        Keys::Many(specs) => specs.iter().try_for_each(|spec| of_spec(row, spec, &args, &mut visit)),
     }
 }
 
@@ -62,12 +60,7 @@ where
     Ok(Key { bytes, at, role })
 }
 
-fn of_spec<'a, I>(
-    row: &Row,
-    spec: &KeySpec,
-    args: &I,
-    visit: &mut impl FnMut(Key<'a>),
-) -> Result<(), NoKeys>
+fn of_spec<'a, I>(row: &Row, spec: &KeySpec, args: &I, visit: &mut impl FnMut(Key<'a>)) -> Result<(), NoKeys>
 where
     I: Clone + ExactSizeIterator<Item = Option<&'a [u8]>>,
 {
@@ -139,8 +132,7 @@ fn position_after<'a, I>(word: &str, from: i8, mut args: I) -> Option<usize>
 where
     I: ExactSizeIterator<Item = Option<&'a [u8]>>,
 {
-    let is_word =
-        |arg: Option<&[u8]>| arg.is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+    let is_word = |arg: Option<&[u8]>| arg.is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
     let distance = usize::from(from.unsigned_abs());
     let end = args.len().checked_sub(1)?;
     if from >= 0 {

@@ -24,12 +24,8 @@ pub(super) fn call<'a, I>(row: &Row, args: I) -> Result<Call, Support>
 where
     I: Clone + Iterator<Item = Option<&'a [u8]>>,
 {
-    let mut call = Call {
-        replication: row.replication,
-        no_effect: row.no_effect,
-        expiry: None,
-        stores: Stores::Nowhere,
-    };
+    let mut call =
+        Call { replication: row.replication, no_effect: row.no_effect, expiry: None, stores: Stores::Nowhere };
     if let Some(options) = row.options {
         apply(&mut call, options, args)?;
     }
@@ -86,15 +82,11 @@ pub(super) fn stored<'a, I>(row: &Row, args: I) -> impl Iterator<Item = usize>
 where
     I: Clone + Iterator<Item = Option<&'a [u8]>>,
 {
-    row.options
-        .into_iter()
-        .flat_map(move |options| Scanner::new(options, args.clone()))
-        .filter_map(|found| match found {
-            Found::Word { word, at, value: Some(_), .. } if word.meaning == Meaning::Stores => {
-                Some(at + 1)
-            }
-            Found::Word { .. } | Found::GeneratedId(_) => None,
-        })
+    row.options.into_iter().flat_map(move |options| Scanner::new(options, args.clone())).filter_map(|found| match found
+    {
+        Found::Word { word, at, value: Some(_), .. } if word.meaning == Meaning::Stores => Some(at + 1),
+        Found::Word { .. } | Found::GeneratedId(_) => None,
+    })
 }
 
 /// What the scan meets.
@@ -152,11 +144,7 @@ impl<'a, I: Clone + Iterator<Item = Option<&'a [u8]>>> Iterator for Scanner<I> {
             let at = self.at;
             let Some(arg) = self.step() else { break };
             let text = arg.unwrap_or_default();
-            let word = self
-                .options
-                .words
-                .iter()
-                .find(|word| word.word.as_bytes().eq_ignore_ascii_case(text));
+            let word = self.options.words.iter().find(|word| word.word.as_bytes().eq_ignore_ascii_case(text));
             match (word, self.options.scan) {
                 (Some(word), _) => {
                     let (value, mark) = self.arguments(word.takes);

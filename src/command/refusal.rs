@@ -109,28 +109,18 @@ impl Refusal {
     }
 
     pub(super) fn no_key(row: &'static Row) -> Self {
-        Self::new(
-            row,
-            RefusalKind::Usage,
-            "it names no key, so nobody owns it",
-            "give it a key",
-        )
+        Self::new(row, RefusalKind::Usage, "it names no key, so nobody owns it", "give it a key")
     }
 
     pub(super) fn keys_not_found(row: &'static Row, why: NoKeys) -> Self {
         let (reason, hint) = match why {
-            NoKeys::Short => (
-                "it has fewer keys than it says",
-                "the number of keys must be a number and match the keys that follow",
-            ),
-            NoKeys::Cursor => (
-                "a cursor stands where its key belongs",
-                "give the key first and the cursor after it",
-            ),
-            NoKeys::Unknown => (
-                "not even a server can tell its keys before it runs",
-                "use a command that names its keys",
-            ),
+            NoKeys::Short => {
+                ("it has fewer keys than it says", "the number of keys must be a number and match the keys that follow")
+            }
+            NoKeys::Cursor => ("a cursor stands where its key belongs", "give the key first and the cursor after it"),
+            NoKeys::Unknown => {
+                ("not even a server can tell its keys before it runs", "use a command that names its keys")
+            }
         };
         Self::new(row, RefusalKind::Usage, reason, hint)
     }
@@ -138,10 +128,9 @@ impl Refusal {
     /// For several keys where only one can be served so far.
     pub(super) fn several_keys(row: &'static Row) -> Self {
         let (reason, hint) = match row.split {
-            Split::PerKey(_) => (
-                "it names several keys, and it is not split over their owners yet",
-                "send it once for each key",
-            ),
+            Split::PerKey(_) => {
+                ("it names several keys, and it is not split over their owners yet", "send it once for each key")
+            }
             Split::OneKey
             | Split::SameToken
             | Split::WholeRing
@@ -167,18 +156,8 @@ impl Refusal {
         )
     }
 
-    fn new(
-        row: &'static Row,
-        kind: RefusalKind,
-        reason: &'static str,
-        hint: &'static str,
-    ) -> Self {
-        Self {
-            command: Cow::Borrowed(row.upper),
-            kind,
-            reason,
-            hint,
-        }
+    fn new(row: &'static Row, kind: RefusalKind, reason: &'static str, hint: &'static str) -> Self {
+        Self { command: Cow::Borrowed(row.upper), kind, reason, hint }
     }
 }
 

@@ -9,9 +9,7 @@ use super::index::{lookup, resolve};
 use super::keys::{key_at, keys};
 use super::options::{Stores, call};
 use super::refusal::Refusal;
-use super::row::{
-    Access, Kind, Keys, Lifetime, NoEffect, Replication, Role, Row, Support, Unit,
-};
+use super::row::{Access, Keys, Kind, Lifetime, NoEffect, Replication, Role, Row, Support, Unit};
 
 /// Keys that begin so are the ring's own.
 pub const RESERVED: &[u8] = b"__rr:";
@@ -139,9 +137,9 @@ pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
         return Err(Refusal::wrong_count(row));
     }
     let key = match row.keys {
-        Keys::One(at) => key_at(args.clone(), usize::from(at), Role::Reads)
-            .map_err(|why| Refusal::keys_not_found(row, why))?
-            .bytes,
+        Keys::One(at) => {
+            key_at(args.clone(), usize::from(at), Role::Reads).map_err(|why| Refusal::keys_not_found(row, why))?.bytes
+        }
         Keys::None | Keys::Many(_) => only_key(row, args.clone())?,
     };
     if key.starts_with(RESERVED) {
@@ -270,10 +268,9 @@ where
     let repeat = match call.replication {
         Replication::Absolute => Repeat::Absolute,
         Replication::Deterministic => Repeat::Deterministic,
-        Replication::None
-        | Replication::Effect
-        | Replication::Refresh
-        | Replication::EveryMember => return Err(Refusal::effect(row)),
+        Replication::None | Replication::Effect | Replication::Refresh | Replication::EveryMember => {
+            return Err(Refusal::effect(row));
+        }
     };
     let relative = match row.lifetime {
         Lifetime::None => call.expiry,
@@ -297,9 +294,7 @@ fn refuse(row: &'static Row, support: Support) -> Refusal {
 /// `+5`, and a server does not.
 fn positive(text: &[u8]) -> Option<i64> {
     match text {
-        [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => {
-            std::str::from_utf8(text).ok()?.parse().ok()
-        }
+        [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => std::str::from_utf8(text).ok()?.parse().ok(),
         _ => None,
     }
 }

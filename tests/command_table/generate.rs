@@ -40,11 +40,8 @@ pub fn table(commands: &[Entry], reviewed: &Reviewed) -> Result<String, String> 
     }
     for (name, (reason, hint)) in &reviewed.whys {
         let name_used = constant(name);
-        write!(
-            constants,
-            "\nconst {name_used}: Why = Why {{\n    reason: {reason:?},\n    hint: {hint:?},\n}};\n"
-        )
-        .unwrap();
+        write!(constants, "\nconst {name_used}: Why = Why {{\n    reason: {reason:?},\n    hint: {hint:?},\n}};\n")
+            .unwrap();
     }
     text.push_str(&specs.text());
     text.push_str(&constants);
@@ -79,11 +76,11 @@ fn row(rows: &mut String, entry: &Entry, line: &Line, options: Option<&Options>,
     let set = line.options.as_ref().map_or("None".to_owned(), |name| format!("Some(&{}_OPTIONS)", constant(name)));
     let (arity, keys) = (entry.arity, keys(entry, options, specs));
     let Line { support, split, replication, no_effect, lifetime, answer, .. } = line;
-    write!(
+    writeln!(
         rows,
         "    Row {{ name: \"{name}\", upper: \"{upper}\", arity: {arity}, kind: {kind}, keys: {keys}, access: {access}, \
          split: {split}, replication: {replication}, options: {set}, no_effect: {no_effect}, lifetime: {lifetime}, \
-         answer: {answer}, support: {support} }},\n"
+         answer: {answer}, support: {support} }},"
     )
     .unwrap();
 }
