@@ -17,6 +17,11 @@ fn call(line: &str) -> Cmd {
     command
 }
 
+/// The calls of a list.
+fn each(list: &str) -> impl Iterator<Item = &str> {
+    list.split(", ")
+}
+
 /// What [`plan`] says, in one word or two.
 fn says(line: &str) -> String {
     match plan(&call(line)) {
@@ -38,131 +43,47 @@ fn refused(line: &str) -> Refusal {
 
 #[test]
 fn every_read_of_one_key_runs() {
-    for line in [
-        "GET k",
-        "get k",
-        "gEt k",
-        "STRLEN k",
-        "HGETALL k",
-        "LRANGE k 0 -1",
-        "ZRANGE k 0 -1",
-        "TTL k",
-        "TYPE k",
-        "OBJECT ENCODING k",
-        "object freq k",
-        "MEMORY USAGE k",
-        "XINFO STREAM k",
-        "XRANGE k - +",
-        "DUMP k",
-        "SSCAN k 0",
-        "EXISTS k",
-        "TOUCH k",
-        "MGET k",
-        "PFCOUNT k",
-        "SINTER k",
-        "ZUNION 1 k",
-        "SINTERCARD 1 k",
-        "XREAD STREAMS k 0",
-        "XREAD COUNT 5 STREAMS k $",
-        "SORT k LIMIT 0 5 ALPHA",
-        "SORT_RO k",
-        "SORT k BY nosort GET #",
-        "GEORADIUS k 1 2 3 km",
-        "GEORADIUSBYMEMBER k m 3 km WITHDIST",
-        "GEOSEARCH k FROMMEMBER m BYRADIUS 1 km",
-        "BITFIELD_RO k GET u8 0",
-        "SRANDMEMBER k",
-        "GEORADIUS k 1 2 3 km STORE",
-    ] {
+    for line in each(
+        "GET k, get k, gEt k, STRLEN k, HGETALL k, LRANGE k 0 -1, ZRANGE k 0 -1, TTL k, TYPE k, \
+         OBJECT ENCODING k, object freq k, MEMORY USAGE k, XINFO STREAM k, XRANGE k - +, DUMP k, \
+         SSCAN k 0, EXISTS k, TOUCH k, MGET k, PFCOUNT k, SINTER k, ZUNION 1 k, SINTERCARD 1 k, \
+         XREAD STREAMS k 0, XREAD COUNT 5 STREAMS k $, SORT k LIMIT 0 5 ALPHA, SORT_RO k, \
+         SORT k BY nosort GET #, GEORADIUS k 1 2 3 km, GEORADIUSBYMEMBER k m 3 km WITHDIST, \
+         GEOSEARCH k FROMMEMBER m BYRADIUS 1 km, BITFIELD_RO k GET u8 0, SRANDMEMBER k, \
+         GEORADIUS k 1 2 3 km STORE",
+    ) {
         assert_eq!(says(line), "read k", "{line}");
     }
 }
 
 #[test]
 fn absolute_writes_run() {
-    for line in [
-        "SET k v",
-        "SET k v PXAT 1700000000000",
-        "SET k v EXAT 1700000000",
-        "DEL k",
-        "UNLINK k",
-        "MSET k v",
-        "HSET k f v",
-        "HMSET k f v",
-        "HDEL k f",
-        "SADD k m",
-        "SREM k m",
-        "ZADD k 1 m",
-        "ZADD k CH 1 m",
-        "ZREM k m",
-        "SETBIT k 1 1",
-        "PFADD k a",
-        "GEOADD k 1 2 m",
-        "EXPIREAT k 1700000000",
-        "PEXPIREAT k 1700000000000",
-        "ZADD k 1 NX",
-        "GEOADD k 1 2 NX",
-    ] {
+    for line in each(
+        "SET k v, SET k v PXAT 1700000000000, SET k v EXAT 1700000000, DEL k, UNLINK k, MSET k v, \
+         HSET k f v, HMSET k f v, HDEL k f, SADD k m, SREM k m, ZADD k 1 m, ZADD k CH 1 m, ZREM k m, \
+         SETBIT k 1 1, PFADD k a, GEOADD k 1 2 m, EXPIREAT k 1700000000, PEXPIREAT k 1700000000000, \
+         ZADD k 1 NX, GEOADD k 1 2 NX",
+    ) {
         assert_eq!(says(line), "Absolute k", "{line}");
     }
-    for line in ["SET k v EX 10", "SET k v px 10", "SETEX k 10 v", "PSETEX k 10 v"] {
+    for line in each("SET k v EX 10, SET k v px 10, SETEX k 10 v, PSETEX k 10 v") {
         assert_eq!(says(line), "Absolute k, relative", "{line}");
     }
 }
 
 #[test]
 fn writes_that_depend_on_what_is_there_run_after_the_primary() {
-    for line in [
-        "SET k v NX",
-        "SET k v XX",
-        "SET k v GET",
-        "SET k v KEEPTTL",
-        "SET k v EXAT 1700000000 nx",
-        "SETNX k v",
-        "GETSET k v",
-        "GETDEL k",
-        "GETEX k",
-        "GETEX k PERSIST",
-        "GETEX k PXAT 1700000000000",
-        "INCR k",
-        "DECRBY k 2",
-        "APPEND k v",
-        "SETRANGE k 1 v",
-        "BITFIELD k INCRBY u8 0 1",
-        "PERSIST k",
-        "MSETNX k v",
-        "HSETNX k f v",
-        "HINCRBY k f 1",
-        "LPUSH k v",
-        "RPUSHX k v",
-        "LPOP k",
-        "RPOP k 2",
-        "LSET k 0 v",
-        "LINSERT k BEFORE p v",
-        "LREM k 0 v",
-        "LTRIM k 0 1",
-        "LMPOP 1 k LEFT",
-        "ZMPOP 1 k MIN",
-        "ZADD k NX 1 m",
-        "ZADD k CH GT 1 m",
-        "ZADD k INCR 1 m",
-        "ZINCRBY k 1 m",
-        "ZPOPMIN k",
-        "ZPOPMAX k 2",
-        "ZREMRANGEBYRANK k 0 1",
-        "GEOADD k XX 1 2 m",
-        "EXPIREAT k 1700000000 GT",
-        "PEXPIREAT k 1700000000000 nx",
-        "XADD k 1-1 f v",
-        "XADD k NOMKSTREAM 1-1 f v",
-        "XADD k MAXLEN 10 1-1 f *",
-        "XADD k MINID = 1-0 5-1 f v",
-        "XDEL k 1-1",
-        "XTRIM k MAXLEN 10",
-        "XTRIM k MINID = 1-0",
-        "XSETID k 1-1",
-        "PFMERGE k",
-    ] {
+    for line in each(
+        "SET k v NX, SET k v XX, SET k v GET, SET k v KEEPTTL, SET k v EXAT 1700000000 nx, SETNX k v, \
+         GETSET k v, GETDEL k, GETEX k, GETEX k PERSIST, GETEX k PXAT 1700000000000, INCR k, DECRBY k 2, \
+         APPEND k v, SETRANGE k 1 v, BITFIELD k INCRBY u8 0 1, PERSIST k, MSETNX k v, HSETNX k f v, \
+         HINCRBY k f 1, LPUSH k v, RPUSHX k v, LPOP k, RPOP k 2, LSET k 0 v, LINSERT k BEFORE p v, \
+         LREM k 0 v, LTRIM k 0 1, LMPOP 1 k LEFT, ZMPOP 1 k MIN, ZADD k NX 1 m, ZADD k CH GT 1 m, \
+         ZADD k INCR 1 m, ZINCRBY k 1 m, ZPOPMIN k, ZPOPMAX k 2, ZREMRANGEBYRANK k 0 1, \
+         GEOADD k XX 1 2 m, EXPIREAT k 1700000000 GT, PEXPIREAT k 1700000000000 nx, XADD k 1-1 f v, \
+         XADD k NOMKSTREAM 1-1 f v, XADD k MAXLEN 10 1-1 f *, XADD k MINID = 1-0 5-1 f v, XDEL k 1-1, \
+         XTRIM k MAXLEN 10, XTRIM k MINID = 1-0, XSETID k 1-1, PFMERGE k",
+    ) {
         assert_eq!(says(line), "Deterministic k", "{line}");
     }
     assert_eq!(says("SET k v NX EX 10"), "Deterministic k, relative");
@@ -171,119 +92,40 @@ fn writes_that_depend_on_what_is_there_run_after_the_primary() {
 
 #[test]
 fn what_a_later_version_runs_is_refused_as_not_yet() {
-    for line in [
-        "EXPIRE k 10",
-        "PEXPIRE k 10 NX",
-        "GETEX k EX 10",
-        "GETEX k px 10",
-        "SPOP k",
-        "XADD k * f v",
-        "XADD k 5-* f v",
-        "XADD k MAXLEN ~ 10 1-1 f v",
-        "XTRIM k MAXLEN ~ 10",
-        "XTRIM k MINID ~ 1-0 LIMIT 5",
-        "INCRBYFLOAT k 1",
-        "HINCRBYFLOAT k f 1",
-        "XGROUP CREATE k g $",
-        "XACK k g 1-1",
-        "XREADGROUP GROUP g c STREAMS k >",
-        "XCLAIM k g c 0 1-1",
-        "XAUTOCLAIM k g c 0 0",
-        "RESTORE k 0 x",
-        "EVAL x 1 k",
-        "FCALL f 1 k",
-        "EVAL_RO x 1 k",
-        "BLPOP k 0",
-        "BLMOVE a b LEFT LEFT 0",
-        "XREAD BLOCK 0 STREAMS k $",
-        "XREAD COUNT 1 block 5 STREAMS k $",
-        "MGET a b",
-        "MSET a 1 b 2",
-        "DEL a b",
-        "EXISTS k k",
-        "RENAME a b",
-        "COPY a b",
-        "SUNION a b",
-        "LMOVE k k LEFT RIGHT",
-        "SORT k STORE d",
-        "GEORADIUS k 1 2 3 km STORE d",
-        "XREAD STREAMS a b 0 0",
-        "BITOP NOT d a",
-        "PUBLISH c m",
-        "SCAN 0",
-        "KEYS *",
-        "DBSIZE",
-        "FLUSHALL",
-        "PING",
-        "TIME",
-        "INFO",
-        "CONFIG GET x",
-        "CLIENT LIST",
-        "SCRIPT LOAD x",
-        "FUNCTION LIST",
-        "COMMAND",
-        "COMMAND COUNT",
-        "WAIT 1 0",
-        "OBJECT HELP",
-    ] {
+    for line in each(
+        "EXPIRE k 10, PEXPIRE k 10 NX, GETEX k EX 10, GETEX k px 10, SPOP k, XADD k * f v, \
+         XADD k 5-* f v, XADD k MAXLEN ~ 10 1-1 f v, XTRIM k MAXLEN ~ 10, XTRIM k MINID ~ 1-0 LIMIT 5, \
+         INCRBYFLOAT k 1, HINCRBYFLOAT k f 1, XGROUP CREATE k g $, XACK k g 1-1, \
+         XREADGROUP GROUP g c STREAMS k >, XCLAIM k g c 0 1-1, XAUTOCLAIM k g c 0 0, RESTORE k 0 x, \
+         EVAL x 1 k, FCALL f 1 k, EVAL_RO x 1 k, BLPOP k 0, BLMOVE a b LEFT LEFT 0, \
+         XREAD BLOCK 0 STREAMS k $, XREAD COUNT 1 block 5 STREAMS k $, MGET a b, MSET a 1 b 2, DEL a b, \
+         EXISTS k k, RENAME a b, COPY a b, SUNION a b, LMOVE k k LEFT RIGHT, SORT k STORE d, \
+         GEORADIUS k 1 2 3 km STORE d, XREAD STREAMS a b 0 0, BITOP NOT d a, PUBLISH c m, SCAN 0, KEYS *, \
+         DBSIZE, FLUSHALL, PING, TIME, INFO, CONFIG GET x, CLIENT LIST, SCRIPT LOAD x, FUNCTION LIST, \
+         COMMAND, COMMAND COUNT, WAIT 1 0, OBJECT HELP",
+    ) {
         assert_eq!(says(line), "NotYet", "{line}");
     }
 }
 
 #[test]
 fn what_means_nothing_on_a_ring_is_refused_for_ever() {
-    for line in [
-        "SELECT 1",
-        "MOVE k 1",
-        "SWAPDB 0 1",
-        "REPLICAOF a 1",
-        "SHUTDOWN",
-        "CLUSTER NODES",
-        "SUBSCRIBE c",
-        "PSUBSCRIBE c",
-        "MULTI",
-        "EXEC",
-        "WATCH k",
-        "DISCARD",
-        "AUTH p",
-        "HELLO 3",
-        "CLIENT SETNAME x",
-        "CLIENT REPLY OFF",
-        "MONITOR",
-        "MIGRATE h 1 k 0 1",
-        "DEBUG SLEEP 1",
-        "MODULE LOAD x",
-        "SORT k BY w_*",
-        "SORT k GET x_*",
-        "SORT_RO k BY w_*->f",
-        "READONLY",
-        "ASKING",
-        "RESET",
-        "QUIT",
-        "CLIENT PAUSE 1",
-    ] {
+    for line in each(
+        "SELECT 1, MOVE k 1, SWAPDB 0 1, REPLICAOF a 1, SHUTDOWN, CLUSTER NODES, SUBSCRIBE c, \
+         PSUBSCRIBE c, MULTI, EXEC, WATCH k, DISCARD, AUTH p, HELLO 3, CLIENT SETNAME x, \
+         CLIENT REPLY OFF, MONITOR, MIGRATE h 1 k 0 1, DEBUG SLEEP 1, MODULE LOAD x, SORT k BY w_*, \
+         SORT k GET x_*, SORT_RO k BY w_*->f, READONLY, ASKING, RESET, QUIT, CLIENT PAUSE 1",
+    ) {
         assert_eq!(says(line), "Never", "{line}");
     }
 }
 
 #[test]
 fn a_wrong_call_is_refused_as_usage() {
-    for line in [
-        "GET",
-        "GET k l",
-        "SET k",
-        "OBJECT",
-        "XINFO",
-        "ZUNION 2 k",
-        "ZUNION x k",
-        "ZUNION 99999999999999999999 k",
-        "ZUNION 0 k",
-        "XREAD COUNT 1 k",
-        "GET __rr:gate",
-        "SET __rr:x v",
-        "DEL a __rr:gate",
-        "MGET __rr:gate",
-    ] {
+    for line in each(
+        "GET, GET k l, SET k, OBJECT, XINFO, ZUNION 2 k, ZUNION x k, ZUNION 99999999999999999999 k, \
+         ZUNION 0 k, XREAD COUNT 1 k, GET __rr:gate, SET __rr:x v, DEL a __rr:gate, MGET __rr:gate",
+    ) {
         assert_eq!(says(line), "Usage", "{line}");
     }
     assert_eq!(says("GET __rr"), "read __rr");
@@ -394,10 +236,7 @@ fn a_relative_expiry_becomes_absolute_in_milliseconds() {
     assert_eq!(absolutely("SET k v NX px 10 GET"), "SET k v NX PXAT 1000010 GET");
     assert_eq!(absolutely("SETEX k 10 EX"), "SET k EX PXAT 1010000");
     assert_eq!(absolutely("PSETEX k 10 v"), "SET k v PXAT 1000010");
-    assert_eq!(
-        absolutely("SET EX EX EX 9223372036854774"),
-        "SET EX EX PXAT 9223372036855774000".replace("9223372036855774000", "9223372036855774000")
-    );
+    assert_eq!(absolutely("SET EX EX EX 9000000000000000"), "SET EX EX PXAT 9000000000001000000");
     assert_eq!(absolutely("SET k v"), "as sent");
     assert_eq!(absolutely("SET k v PXAT 5"), "as sent");
     assert_eq!(absolutely("GET k"), "as sent");
@@ -448,7 +287,7 @@ fn the_rows_agree_with_themselves() {
         let name = row.name;
         assert_eq!(row.upper, name.to_uppercase().replace('|', " "));
         match (row.access, row.replication) {
-            (Access::None, Replication::None | Replication::EveryMember | Replication::Refresh)
+            (Access::None, Replication::None | Replication::EveryMember)
             | (Access::Read, Replication::None)
             | (
                 Access::Write | Access::ReadOrStore,

@@ -76,11 +76,11 @@ fn row(rows: &mut String, entry: &Entry, line: &Line, options: Option<&Options>,
     let set = line.options.as_ref().map_or("None".to_owned(), |name| format!("Some(&{}_OPTIONS)", constant(name)));
     let (arity, keys) = (entry.arity, keys(entry, options, specs));
     let Line { support, split, replication, no_effect, lifetime, answer, .. } = line;
-    write!(
+    writeln!(
         rows,
         "    Row {{ name: \"{name}\", upper: \"{upper}\", arity: {arity}, kind: {kind}, keys: {keys}, access: {access}, \
          split: {split}, replication: {replication}, options: {set}, no_effect: {no_effect}, lifetime: {lifetime}, \
-         answer: {answer}, support: {support} }},\n"
+         answer: {answer}, support: {support} }},"
     )
     .unwrap();
 }
