@@ -22,11 +22,12 @@ pub(super) enum Stores {
 #[inline]
 pub(super) fn call<'a, I>(row: &Row, args: I) -> Result<Call, Support>
 where
-    I: Clone + Iterator<Item = Option<&'a [u8]>>,
+    I: Clone + ExactSizeIterator<Item = Option<&'a [u8]>>,
 {
     let mut call =
         Call { replication: row.replication, no_effect: row.no_effect, expiry: None, stores: Stores::Nowhere };
-    if let Some(options) = row.options {
+    // Most calls have no options and end where options would begin.
+    if let Some(options) = row.options.filter(|options| args.len() > usize::from(options.from)) {
         apply(&mut call, options, args)?;
     }
     Ok(call)

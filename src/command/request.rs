@@ -6,10 +6,10 @@
 use redis::{Arg, Cmd, Value};
 
 use super::index::{lookup, resolve};
-use super::keys::{key_at, keys};
+use super::keys::{NoKeys, keys};
 use super::options::{Stores, call};
 use super::refusal::Refusal;
-use super::row::{Access, Keys, Kind, Lifetime, NoEffect, Replication, Role, Row, Support, Unit};
+use super::row::{Access, Keys, Kind, Lifetime, NoEffect, Replication, Row, Support, Unit};
 
 /// Keys that begin so are the ring's own.
 pub const RESERVED: &[u8] = b"__rr:";
@@ -134,20 +134,29 @@ pub enum Rewrite {
 /// [`Refusal`] for a command that the ring does not serve, or not yet, or not so.
 #[inline]
 pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
-    let args = words(cmd);
-    let row = row_of(args.clone())?;
+    let mut rest = words(cmd);
+    let count = rest.len();
+    let name = rest.next().flatten().unwrap_or_default();
+    let row = match lookup(name) {
+        Some(row) if row.kind == Kind::Plain => row,
+        found => row_of_pair(found, name, rest.clone())?,
+    };
     match row.support {
         Support::Runs => {}
-        refused @ (Support::NotYet(_) | Support::Never(_)) => return Err(refuse(row, refused)),
+        Support::NotYet(why) => return Err(Refusal::not_yet(row, why)),
+        Support::Never(why) => return Err(Refusal::never(row, why)),
     }
-    if !row.accepts(args.len()) {
+    if !row.accepts(count) {
         return Err(Refusal::wrong_count(row));
     }
     let key = match row.keys {
-        Keys::One(at) => {
-            key_at(args.clone(), usize::from(at), Role::Reads).map_err(|why| Refusal::keys_not_found(row, why))?.bytes
-        }
-        Keys::None | Keys::Many(_) => only_key(row, args.clone())?,
+        // The walk goes on where the name ended.
+        Keys::One(at) => match rest.nth(usize::from(at).saturating_sub(1)) {
+            Some(Some(key)) => key,
+            Some(None) => return Err(Refusal::keys_not_found(row, NoKeys::Cursor)),
+            None => return Err(Refusal::keys_not_found(row, NoKeys::Short)),
+        },
+        Keys::None | Keys::Many(_) => only_key(row, words(cmd))?,
     };
     if key.starts_with(RESERVED) {
         return Err(Refusal::reserved_key(row));
@@ -155,7 +164,7 @@ pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
     if row.access == Access::Read && row.options.is_none() {
         return Ok(Plan::Read { row, key });
     }
-    with_options(row, key, args)
+    with_options(row, key, words(cmd))
 }
 
 /// Makes a relative expiry absolute, in milliseconds of the primary's clock, of which `primary_now_ms` is the time now.
@@ -215,24 +224,20 @@ fn words(cmd: &Cmd) -> impl Clone + ExactSizeIterator<Item = Option<&[u8]>> {
     })
 }
 
-#[inline]
-fn row_of<'a, I>(mut args: I) -> Result<&'static Row, Refusal>
+/// The row of a call whose name alone, for which `found` stands in the table, is not that of a plain command.
+#[cold]
+fn row_of_pair<'a, I>(found: Option<&'static Row>, name: &[u8], mut rest: I) -> Result<&'static Row, Refusal>
 where
     I: Iterator<Item = Option<&'a [u8]>>,
 {
-    let Some(name) = args.next().flatten() else {
+    if name.is_empty() {
         return Err(Refusal::empty());
-    };
-    match lookup(name) {
-        Some(row) if row.kind == Kind::Plain => Ok(row),
-        first => {
-            let found = resolve(name, args.next().map(Option::unwrap_or_default));
-            found.ok_or_else(|| match first {
-                Some(row) if row.kind == Kind::Container => Refusal::unknown_subcommand(row),
-                Some(_) | None => Refusal::unknown_command(name),
-            })
-        }
     }
+    let pair = resolve(name, rest.next().map(Option::unwrap_or_default));
+    pair.ok_or_else(|| match found {
+        Some(row) if row.kind == Kind::Container => Refusal::unknown_subcommand(row),
+        Some(_) | None => Refusal::unknown_command(name),
+    })
 }
 
 /// The one key of a command that may have several.
@@ -261,7 +266,7 @@ where
 
 fn with_options<'a, I>(row: &'static Row, key: &'a [u8], args: I) -> Result<Plan<'a>, Refusal>
 where
-    I: Clone + Iterator<Item = Option<&'a [u8]>>,
+    I: Clone + ExactSizeIterator<Item = Option<&'a [u8]>>,
 {
     let call = call(row, args).map_err(|refused| refuse(row, refused))?;
     match (row.access, call.stores) {
