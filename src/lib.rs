@@ -1,13 +1,17 @@
 //! Many plain Redis servers acting as one.
 
+mod client;
 pub mod command;
 mod error;
 mod exec;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod local;
+pub mod membership;
 mod node;
 pub mod placement;
 pub mod policy;
 
+pub use client::{RingClient, RingClientBuilder, RingConnection, TopologyWatch};
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
+pub use exec::Stats;

@@ -358,8 +358,15 @@ async fn run_id_of(connection: &mut MultiplexedConnection) -> String {
     info.get("run_id").unwrap()
 }
 
+/// A connection made between ZooKeeper's bind and its service is forgotten open (3.8.0), hence the connection timeout:
+/// without it the client would wait two fifths of its session there.
 async fn zookeeper_client(server: &ZooKeeperServer, session: Duration) -> zk::Client {
-    zk::Client::connector().with_session_timeout(session).connect(&server.addr()).await.unwrap()
+    zk::Client::connector()
+        .with_session_timeout(session)
+        .with_connection_timeout(Duration::from_secs(1))
+        .connect(&server.addr())
+        .await
+        .unwrap()
 }
 
 fn ephemeral() -> zk::CreateOptions<'static> {

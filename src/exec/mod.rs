@@ -22,7 +22,8 @@ use tokio::task::JoinHandle;
 
 use crate::command::{self, Plan, Refusal};
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::{Address, ConnectOptions, Node, Target, Ticker};
+use crate::membership::Address;
+use crate::node::{ConnectOptions, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
 use crate::policy::{ReadPolicy, WritePolicy};
 
@@ -210,7 +211,7 @@ impl Snapshot {
             .members()
             .iter()
             .map(|member| {
-                let address = member.addr.as_deref().and_then(|addr| match Address::parse(addr) {
+                let address = member.addr.as_deref().and_then(|addr| match addr.parse::<Address>() {
                     Ok(address) => Some(address),
                     Err(error) => {
                         tracing::warn!(node = %member.id, %error, "its address cannot be used");

@@ -12,6 +12,7 @@ use super::inflight;
 use super::link::{Clock, Link};
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
+use crate::membership::Address;
 use crate::placement::RunId;
 use crate::policy::{HedgePolicy, Timeouts};
 
@@ -24,45 +25,7 @@ pub(crate) struct ConnectOptions {
     pub(crate) timeouts: Timeouts,
     pub(crate) hedge: HedgePolicy,
     #[cfg(feature = "tls")]
-    pub(crate) tls: crate::tls::TlsOptions,
-}
-
-/// Where a server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) tls: bool,
-}
-
-impl Address {
-    /// Reads `redis://host:port`, `rediss://host:port` or `host:port`.
-    pub(crate) fn parse(text: &str) -> Result<Address> {
-        let bad = |why: &str| {
-            Error::new(ErrorKind::Invalid, format!("server address {why}"))
-                .with_hint("an address is redis://host:port, or rediss://host:port for TLS")
-        };
-        let full = if text.contains("://") { text.to_owned() } else { format!("redis://{text}") };
-        let url = url::Url::parse(&full).map_err(|error| bad("cannot be read").with_source(error))?;
-        let tls = match url.scheme() {
-            "redis" => false,
-            "rediss" => true,
-            other => return Err(bad(&format!("has the scheme {other:?}"))),
-        };
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad("holds credentials, which belong into the client's options"));
-        }
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| bad("has no host"))?;
-        // The brackets of an IPv6 address are part of the URL, not of the address.
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Address { host, port: url.port().unwrap_or(6379), tls })
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
+    pub(crate) tls: Option<crate::membership::TlsFiles>,
 }
 
 /// Connects, authenticates, and learns which process answers and what time it has.
@@ -133,7 +96,7 @@ async fn encrypted(
     options: &ConnectOptions,
     tcp: TcpStream,
 ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
-    options.tls.connect(&address.host, tcp).await
+    super::tls::encrypt(options.tls.as_ref(), &address.host, tcp).await
 }
 
 #[cfg(not(feature = "tls"))]
@@ -242,22 +205,5 @@ pub(super) fn backoff(failures: u32) -> Duration {
             Duration::from_millis(10),
             Duration::from_secs(1),
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_read_with_and_without_scheme() {
-        let parse = |text| Address::parse(text).unwrap();
-        assert_eq!(parse("10.0.0.1:7000"), Address { host: "10.0.0.1".into(), port: 7000, tls: false });
-        assert_eq!(parse("redis://cache"), Address { host: "cache".into(), port: 6379, tls: false });
-        assert_eq!(parse("rediss://[::1]:7001"), Address { host: "::1".into(), port: 7001, tls: true });
-        for bad in ["", "http://x", "redis://", "redis://u:p@x:1", "x:99999"] {
-            let error = Address::parse(bad).unwrap_err();
-            assert!(error.hint().is_some() && !error.to_string().contains("p@"), "{bad}: {error}");
-        }
     }
 }

@@ -6,6 +6,8 @@ mod inflight;
 mod latency;
 mod link;
 mod ticker;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,11 +17,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind};
+use crate::membership::Address;
 use crate::placement::{NodeId, RunId};
 use breaker::Breaker;
 use connect::Connected;
 
-pub(crate) use connect::{Address, ConnectOptions};
+pub(crate) use connect::ConnectOptions;
 pub(crate) use link::{Attempt, Fault, Link};
 pub(crate) use ticker::Ticker;
 

@@ -1,0 +1,103 @@
+//! The options of a client.
+
+use std::time::Duration;
+
+use super::RingClient;
+use crate::error::Result;
+use crate::exec::ExecOptions;
+#[cfg(feature = "tls")]
+use crate::membership::TlsFiles;
+use crate::membership::{Digest, MembershipOptions, RingUrl};
+use crate::policy::{HedgePolicy, ReadPolicy, Timeouts, WritePolicy};
+
+/// Options of a [`RingClient`], from [`RingClient::builder`].
+///
+/// Its `Debug` shows no credentials.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `open`"]
+pub struct RingClientBuilder {
+    url: RingUrl,
+    membership: MembershipOptions,
+    exec: ExecOptions,
+}
+
+impl RingClientBuilder {
+    pub(super) fn new(url: RingUrl) -> RingClientBuilder {
+        RingClientBuilder { url, membership: MembershipOptions::default(), exec: ExecOptions::default() }
+    }
+
+    /// Whom reads ask first.
+    pub fn read_policy(mut self, policy: ReadPolicy) -> Self {
+        self.exec.read_policy = policy;
+        self
+    }
+
+    /// When writes are acknowledged.
+    pub fn write_policy(mut self, policy: WritePolicy) -> Self {
+        self.exec.write_policy = policy;
+        self
+    }
+
+    /// When a silent owner is left for the next.
+    pub fn hedge_policy(mut self, policy: HedgePolicy) -> Self {
+        self.exec.connect.hedge = policy;
+        self
+    }
+
+    /// How long to wait for what.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.membership.open_timeout = timeouts.open;
+        self.exec.connect.timeouts = timeouts;
+        self
+    }
+
+    /// The password of the servers' default user (`AUTH password`).
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.exec.connect.password = Some(password.into());
+        self
+    }
+
+    /// An ACL user of the servers and its password.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.exec.connect.username = Some(name.into());
+        self.password(password)
+    }
+
+    /// Who this client is to ZooKeeper (digest authentication).
+    pub fn zookeeper_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.membership.auth = Some(Digest::new(user, password));
+        self
+    }
+
+    /// How long ZooKeeper keeps the session of a client that it does not hear from. The server bounds it to 2 to 20 of
+    /// its ticks.
+    pub fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.membership.session_timeout = timeout;
+        self
+    }
+
+    /// Certificates for servers whose address is `rediss://`. Without them the system's authorities are used.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.exec.connect.tls = Some(files);
+        self
+    }
+
+    /// Speaks TLS to ZooKeeper.
+    #[cfg(feature = "tls")]
+    pub fn zookeeper_tls(mut self, files: TlsFiles) -> Self {
+        self.membership.tls = Some(files);
+        self
+    }
+
+    /// Opens the ring.
+    ///
+    /// # Errors
+    /// As [`RingClient::open`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what it had opened.
+    pub async fn open(self) -> Result<RingClient> {
+        RingClient::start(&self.url, &self.membership, self.exec).await
+    }
+}

@@ -1,0 +1,65 @@
+//! A connection in the manner of redis-rs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Cache};
+use redis::aio::ConnectionLike;
+use redis::{Cmd, Pipeline, RedisFuture, Value};
+
+use super::Inner;
+use crate::error::{Error, ErrorKind};
+use crate::exec::Snapshot;
+
+/// A connection to the whole ring.
+///
+/// It implements redis-rs's [`ConnectionLike`], so that `AsyncCommands`, `redis::cmd` and everything built on them
+/// work unchanged. Errors are redis-rs's; the ring's own are found inside with
+/// [`Error::of_redis`](crate::Error::of_redis).
+///
+/// Cheap to clone. All clones share one connection to each member, on which their commands are pipelined.
+///
+/// # Cancel safety
+/// A future that is dropped may or may not have had its effect; but never on one copy only.
+pub struct RingConnection {
+    inner: Arc<Inner>,
+    /// Revalidated by each command with one load; what it holds is borrowed by the command for as long as it runs.
+    snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+}
+
+impl Clone for RingConnection {
+    fn clone(&self) -> Self {
+        RingConnection::new(Arc::clone(&self.inner))
+    }
+}
+
+impl fmt::Debug for RingConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RingConnection").finish_non_exhaustive()
+    }
+}
+
+impl RingConnection {
+    pub(super) fn new(inner: Arc<Inner>) -> RingConnection {
+        let snapshot = Cache::new(Arc::clone(inner.core.snapshots()));
+        RingConnection { inner, snapshot }
+    }
+}
+
+impl ConnectionLike for RingConnection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        let snapshot = self.snapshot.load();
+        let core = &self.inner.core;
+        Box::pin(core.run(snapshot, cmd))
+    }
+
+    fn req_packed_commands<'a>(&'a mut self, _: &'a Pipeline, _: usize, _: usize) -> RedisFuture<'a, Vec<Value>> {
+        let error = Error::new(ErrorKind::Refused, "pipelines do not run on the ring yet")
+            .with_hint("send the commands one by one; concurrent ones share a round trip anyway");
+        Box::pin(std::future::ready(Err(error.into())))
+    }
+
+    fn get_db(&self) -> i64 {
+        self.inner.core.topology().config().db
+    }
+}

@@ -1,0 +1,159 @@
+//! What applications hold: a client of the ring, and connections in the manner of redis-rs.
+
+mod builder;
+mod connection;
+mod watch;
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{Core, Stats};
+use crate::membership::{Membership, MembershipOptions, RingUrl, View};
+use crate::placement::{Location, NodeId, Topology};
+
+pub use builder::RingClientBuilder;
+pub use connection::RingConnection;
+pub use watch::TopologyWatch;
+
+/// A client of a ring: it follows the members, keeps a connection to each, and hands out [`RingConnection`]s.
+///
+/// Cloning is cheap; all clones and connections share everything, and the last of them to be dropped closes it.
+///
+/// ```no_run
+/// use redis::AsyncCommands;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = redis_ring::RingClient::open("zk://127.0.0.1:2181/ring").await?;
+/// let mut connection = client.connection();
+/// let () = connection.set("greeting", "hello").await?;
+/// let greeting: String = connection.get("greeting").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RingClient {
+    inner: Arc<Inner>,
+}
+
+/// What lives as long as any client or connection.
+#[derive(Debug)]
+struct Inner {
+    core: Arc<Core>,
+    membership: Membership,
+    following: JoinHandle<()>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+impl RingClient {
+    /// Opens the ring at `zk://host:2181,host:2181/root` or `static://id=host:6379,id=host:6379` with the default
+    /// options. See [`RingClient::builder`] for others.
+    ///
+    /// # Errors
+    /// `Invalid` for a URL that cannot be read; `Unreachable` when ZooKeeper, or every member that is up, did not
+    /// answer in time; `NotFounded` and `Founding` when there is no complete ring yet; `Membership` when what is in
+    /// ZooKeeper cannot be used; `Denied` for wrong or missing credentials.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what it had opened.
+    pub async fn open(url: &str) -> Result<RingClient> {
+        RingClient::builder(url)?.open().await
+    }
+
+    /// Options before opening.
+    ///
+    /// # Errors
+    /// `Invalid` for a URL that cannot be read.
+    pub fn builder(url: &str) -> Result<RingClientBuilder> {
+        Ok(RingClientBuilder::new(RingUrl::from_str(url)?))
+    }
+
+    async fn start(
+        url: &RingUrl,
+        membership: &MembershipOptions,
+        exec: crate::exec::ExecOptions,
+    ) -> Result<RingClient> {
+        let membership = Membership::open(url, membership).await?;
+        let mut views = membership.subscribe();
+        let first = views.borrow_and_update().topology.clone();
+        let core = Core::start(first, exec);
+        let following = tokio::spawn({
+            let core = Arc::clone(&core);
+            async move {
+                // Ends with the membership, which lives as long as the client.
+                while views.changed().await.is_ok() {
+                    let topology = views.borrow_and_update().topology.clone();
+                    core.adopt(topology);
+                }
+            }
+        });
+        let client = RingClient { inner: Arc::new(Inner { core, membership, following }) };
+        client.inner.core.ready().await?;
+        Ok(client)
+    }
+
+    /// A connection to the ring: cheap, and cheap to clone. All of them share one connection to each member.
+    pub fn connection(&self) -> RingConnection {
+        RingConnection::new(Arc::clone(&self.inner))
+    }
+
+    /// The topology in use.
+    pub fn topology(&self) -> Arc<Topology> {
+        self.inner.core.topology()
+    }
+
+    /// The topology in use, and whether changes of it are still seen.
+    pub fn view(&self) -> Arc<View> {
+        self.inner.membership.view()
+    }
+
+    /// Where a key lives, and who is read and written for it now. Asks nobody.
+    pub fn locate(&self, key: impl AsRef<[u8]>) -> Location {
+        self.topology().locate(key.as_ref())
+    }
+
+    /// Follows the changes of the topology.
+    pub fn watch(&self) -> TopologyWatch {
+        TopologyWatch::new(self.inner.membership.subscribe())
+    }
+
+    /// Asks for the ring to be read again now. Returns at once; changes are published as always.
+    pub fn refresh(&self) {
+        self.inner.membership.refresh();
+    }
+
+    /// What this client has counted: fail-overs, hedges, and writes that an owner missed.
+    pub fn stats(&self) -> Stats {
+        self.inner.core.stats()
+    }
+
+    /// With `static://`: accepts the process that now answers for a member.
+    ///
+    /// A fixed ring pins the process met first, and neither reads nor writes another one, since a server that was
+    /// restarted may have lost data. Call this when its data is known to be right, or when that does not matter.
+    ///
+    /// # Errors
+    /// `Invalid` for a member that the ring does not have, and on a ring in ZooKeeper, whose agents decide this.
+    pub fn trust(&self, id: &NodeId) -> Result<()> {
+        let by_agents = self.topology().find(id).is_some_and(|(_, member)| member.run_id.is_some());
+        if by_agents {
+            return Err(Error::new(ErrorKind::Invalid, format!("{id} has an agent, which decides what is trusted")));
+        }
+        self.inner.core.trust(id)
+    }
+
+    /// The members that this client is connected to now.
+    pub fn connected(&self) -> Vec<NodeId> {
+        let mut ids: Vec<NodeId> =
+            self.inner.core.links().into_iter().filter(|(_, (usable, _))| *usable).map(|(id, _)| id).collect();
+        ids.sort();
+        ids
+    }
+}
