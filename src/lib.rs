@@ -2,6 +2,10 @@
 
 pub mod command;
 mod error;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod local;
+pub mod membership;
 pub mod placement;
 pub mod policy;
 
