@@ -1,0 +1,146 @@
+//! One change of the ring: one `multi`.
+
+use std::collections::BTreeMap;
+
+use tokio::time::sleep;
+use zookeeper_client as zk;
+
+use super::{ATTEMPTS, Cache, Store, backoff, is_transient};
+use crate::membership::records::{MemberRecord, RingRecord, bytes};
+use crate::membership::snapshot::Snapshot;
+use crate::placement::{Epoch, NodeId};
+use crate::{Error, ErrorKind, Result};
+
+/// What to change, beginning with nothing.
+///
+/// Every change sets `/ring`, if only the versions in it, so that its epoch rises and all clients see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    ring: RingRecord,
+    /// `None` deletes the record.
+    members: BTreeMap<NodeId, Option<MemberRecord>>,
+}
+
+/// How a change came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It was made, and this is the epoch after it.
+    Made(Epoch),
+    /// There was nothing to do at this epoch. After an answer of ZooKeeper that was lost, this may be because it
+    /// had been made.
+    Nothing(Epoch),
+}
+
+impl Changed {
+    /// The epoch of the ring at that moment.
+    pub fn epoch(self) -> Epoch {
+        match self {
+            Changed::Made(epoch) | Changed::Nothing(epoch) => epoch,
+        }
+    }
+}
+
+impl Change {
+    /// A change that begins with the ring as it is.
+    pub fn of(snapshot: &Snapshot) -> Change {
+        Change { ring: snapshot.ring.clone(), members: BTreeMap::new() }
+    }
+
+    /// The rings and the phase, to be changed. The versions in it are filled in when the change is made.
+    pub fn ring(&mut self) -> &mut RingRecord {
+        &mut self.ring
+    }
+
+    /// Writes a member's record, whether or not it has one.
+    pub fn put(&mut self, id: &NodeId, record: MemberRecord) -> &mut Change {
+        self.members.insert(id.clone(), Some(record));
+        self
+    }
+
+    /// Deletes a member's record.
+    pub fn delete(&mut self, id: &NodeId) -> &mut Change {
+        self.members.insert(id.clone(), None);
+        self
+    }
+}
+
+pub(super) async fn change<F>(store: &Store, mut decide: F) -> Result<Changed>
+where
+    F: FnMut(&Snapshot) -> Result<Option<Change>>,
+{
+    let mut pauses = backoff();
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        let snapshot = store.snapshot().await?;
+        let Some(change) = decide(&snapshot)? else { return Ok(Changed::Nothing(snapshot.epoch)) };
+        match apply(store, &snapshot, change).await? {
+            Ok(epoch) => return Ok(Changed::Made(epoch)),
+            // Somebody was faster.
+            Err(Failure { at: Some(0), why: zk::Error::BadVersion }) => {}
+            // A record was written past the ring, so what is remembered of it is not what is there.
+            Err(Failure { at: Some(_), why: zk::Error::BadVersion | zk::Error::NodeExists | zk::Error::NoNode }) => {
+                *store.cache.lock().await = Cache::default();
+            }
+            // It may have been made or not; the next snapshot tells.
+            Err(Failure { why, .. }) if is_transient(&why) && !store.ended() => last = Some(why),
+            Err(Failure { why, .. }) => return Err(store.session.error("change the ring", why)),
+        }
+        sleep(pauses.next()).await;
+    }
+    Err(match last {
+        Some(why) => store.session.error("change the ring", why),
+        None => Error::new(ErrorKind::Conflict, "others changed the ring each time this change was tried"),
+    })
+}
+
+/// Why a `multi` was refused, and by which of its parts.
+struct Failure {
+    at: Option<usize>,
+    why: zk::Error,
+}
+
+/// Makes the change if nothing has changed since the snapshot.
+async fn apply(store: &Store, snapshot: &Snapshot, change: Change) -> Result<std::result::Result<Epoch, Failure>> {
+    let Change { mut ring, members } = change;
+    let session = &store.session;
+    let failed = |why: zk::Error| session.error("change the ring", why);
+    // All versions, not only those of this change: so a record that was written by hand is seen from now on.
+    let mut versions: BTreeMap<&NodeId, i32> =
+        snapshot.members.iter().filter_map(|(id, entry)| Some((id, entry.version?))).collect();
+    for (id, record) in &members {
+        match record {
+            Some(_) => {
+                versions.entry(id).and_modify(|version| *version = version.wrapping_add(1)).or_insert(0);
+            }
+            None => {
+                versions.remove(id);
+            }
+        }
+    }
+    ring.members = versions.into_iter().map(|(id, version)| (id.as_str().to_owned(), version)).collect();
+
+    let options = zk::CreateMode::Persistent.with_acls(session.acls());
+    let mut multi = session.client().new_multi_writer();
+    let epoch = snapshot.epoch.0;
+    // First, so that its failure is told from that of a record.
+    multi.add_set_data(&session.path("/ring"), &bytes(&ring)?, Some(epoch)).map_err(failed)?;
+    for (id, record) in &members {
+        let path = session.path(&format!("/members/{id}"));
+        let seen = snapshot.members.get(id).and_then(|entry| entry.version);
+        match (record, seen) {
+            (Some(record), Some(version)) => multi.add_set_data(&path, &bytes(record)?, Some(version)),
+            (Some(record), None) => multi.add_create(&path, &bytes(record)?, &options),
+            (None, Some(version)) => multi.add_delete(&path, Some(version)),
+            (None, None) => Ok(()),
+        }
+        .map_err(failed)?;
+    }
+    let committed = async {
+        multi.commit().await.map_err(|why| match why {
+            zk::MultiWriteError::RequestFailed { source } => Failure { at: None, why: source },
+            zk::MultiWriteError::OperationFailed { index, source } => Failure { at: Some(index), why: source },
+        })
+    };
+    let committed = session.limit(committed).await.unwrap_or(Err(Failure { at: None, why: zk::Error::Timeout }));
+    Ok(committed.map(|_| Epoch(epoch.wrapping_add(1))))
+}

@@ -1,0 +1,311 @@
+//! Follows the ring: an event means "read again", and whatever happens to ZooKeeper, the last topology stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use zookeeper_client as zk;
+
+use super::backoff::Backoff;
+use super::read::{Cache, ReadError, Watches, read, sync};
+use super::session::{Session, Target};
+use crate::membership::snapshot::Snapshot;
+use crate::membership::{Source, View};
+use crate::placement::{Config, Epoch, Topology};
+use crate::{Error, ErrorKind, Result};
+
+/// Reads the ring again and again; owned by the task that runs [`Follower::run`].
+pub(crate) struct Follower {
+    target: Target,
+    /// `None` while there is no session.
+    session: Option<Session>,
+    state: Option<zk::StateWatcher>,
+    cache: Cache,
+    watches: Watches,
+    shown: Shown,
+    views: watch::Sender<Arc<View>>,
+    refresh: Arc<Notify>,
+}
+
+/// What the current view was built from.
+struct Shown {
+    founded_at: i64,
+    epoch: Epoch,
+    config: Config,
+}
+
+/// Opens the ring: the first snapshot that clients can use, and the task's work from then on.
+///
+/// # Errors
+/// As [`crate::membership::Membership::open`].
+pub(crate) async fn open(target: Target, refresh: Arc<Notify>) -> Result<(watch::Receiver<Arc<View>>, Follower)> {
+    let deadline = Instant::now() + target.options.open_timeout;
+    let mut session = target.connect(deadline).await?;
+    let mut cache = Cache::default();
+    let mut watches = Watches::default();
+    let snapshot = loop {
+        let problem = match first(&session, &mut cache, &mut watches, deadline).await {
+            Ok(snapshot) => match snapshot.usable() {
+                Ok(()) => break snapshot,
+                Err(error) if error.kind() != ErrorKind::Founding => return Err(error),
+                Err(error) => error,
+            },
+            Err(ReadError::Lasting(error)) => return Err(error),
+            Err(ReadError::Transient(error)) => {
+                watches = Watches::default();
+                error
+            }
+        };
+        // Founding goes on by itself, and so does what ZooKeeper did not answer.
+        let changed = async {
+            match watches.ring.take() {
+                Some(changed) => drop(changed.await),
+                None => tokio::time::sleep(RETRY_FIRST).await,
+            }
+        };
+        if timeout_at(deadline, changed).await.is_err() || Instant::now() >= deadline {
+            return Err(problem);
+        }
+        if session.ended() {
+            (watches, session) = (Watches::default(), target.connect(deadline).await?);
+        }
+    };
+    let topology = build(snapshot.clone()).await?;
+    let view = View { topology: Arc::new(topology), source: Source::Live };
+    let (views, receiver) = watch::channel(Arc::new(view));
+    let shown = Shown::of(&snapshot);
+    let state = Some(session.client().state_watcher());
+    let session = Some(session);
+    Ok((receiver, Follower { target, session, state, cache, watches, shown, views, refresh }))
+}
+
+async fn first(
+    session: &Session,
+    cache: &mut Cache,
+    watches: &mut Watches,
+    deadline: Instant,
+) -> Result<Snapshot, ReadError> {
+    let read = async {
+        // The server may be behind its leader, and this is the first that this process sees of the ring.
+        sync(session).await?;
+        read(session, cache, Some(watches)).await
+    };
+    timeout_at(deadline, read).await.unwrap_or_else(|_| {
+        let error = Error::new(ErrorKind::Unreachable, "ZooKeeper did not answer within the time to open the ring");
+        Err(ReadError::Transient(error))
+    })
+}
+
+/// Sorting the points of a large ring takes long enough to hold up everything else on this thread.
+async fn build(snapshot: Snapshot) -> Result<Topology> {
+    match tokio::task::spawn_blocking(move || snapshot.topology()).await {
+        Ok(topology) => topology,
+        Err(why) => Err(Error::new(ErrorKind::Membership, "the topology could not be built").with_source(why)),
+    }
+}
+
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
+/// However often a refresh is asked for, ZooKeeper is asked no more often.
+const REFRESH_EVERY: Duration = Duration::from_millis(50);
+
+/// Why to read again.
+enum Trigger {
+    /// A watch fired, or the time to retry has come.
+    Changed,
+    /// Somebody doubts that the view is the newest.
+    Asked,
+    /// The session's state changed.
+    State(zk::SessionState),
+}
+
+impl Follower {
+    /// Follows until it is dropped.
+    pub(crate) async fn run(mut self) {
+        let mut retry = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
+        let mut retry_at = None;
+        let mut asked_at: Option<Instant> = None;
+        loop {
+            let trigger = match &self.session {
+                None => {
+                    self.reconnect().await;
+                    Trigger::Asked
+                }
+                Some(_) => self.wait(retry_at).await,
+            };
+            let catch_up = match trigger {
+                Trigger::State(state) if state.is_terminated() => {
+                    tracing::warn!(%state, root = %self.target.root, "the session with ZooKeeper has ended");
+                    self.show_stale();
+                    (self.session, self.state, self.watches) = (None, None, Watches::default());
+                    continue;
+                }
+                Trigger::State(zk::SessionState::Disconnected) => {
+                    tracing::warn!(root = %self.target.root, "ZooKeeper is lost; the last topology keeps serving");
+                    self.show_stale();
+                    retry_at = None;
+                    continue;
+                }
+                Trigger::State(_) => true,
+                Trigger::Asked => {
+                    if let Some(before) = asked_at {
+                        sleep_until(before + REFRESH_EVERY).await;
+                    }
+                    asked_at = Some(Instant::now());
+                    true
+                }
+                Trigger::Changed => false,
+            };
+            retry_at = match self.update(catch_up).await {
+                Ok(()) => {
+                    retry.reset();
+                    None
+                }
+                Err(ReadError::Transient(error)) => {
+                    tracing::warn!(%error, root = %self.target.root, "the ring cannot be read now");
+                    self.show_stale();
+                    Some(Instant::now() + retry.next())
+                }
+                Err(ReadError::Lasting(error)) => {
+                    tracing::warn!(
+                        %error, hint = error.hint(), root = %self.target.root,
+                        "the ring cannot be used; the last topology keeps serving"
+                    );
+                    self.show_stale();
+                    // The watches tell when somebody repairs it. A right that is given back fires none.
+                    Some(Instant::now() + RETRY_LONGEST)
+                }
+            };
+        }
+    }
+
+    /// Waits until there is a reason to read again.
+    async fn wait(&mut self, retry_at: Option<Instant>) -> Trigger {
+        let Follower { state, watches, refresh, .. } = self;
+        let state = async {
+            match state {
+                Some(state) => state.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let retry = async {
+            match retry_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let Watches { ring, config } = watches;
+        tokio::select! {
+            // The end of a session fires its watches as well: what to do about it is decided first.
+            biased;
+            state = state => Trigger::State(state),
+            () = fired(ring) => Trigger::Changed,
+            () = fired(config) => Trigger::Changed,
+            () = refresh.notified() => Trigger::Asked,
+            () = retry => Trigger::Changed,
+        }
+    }
+
+    /// Opens a new session, for as long as it takes.
+    async fn reconnect(&mut self) {
+        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
+        loop {
+            match self.target.connect_once().await {
+                Ok(session) => {
+                    tracing::info!(root = %self.target.root, "a new session with ZooKeeper");
+                    self.state = Some(session.client().state_watcher());
+                    self.session = Some(session);
+                    return;
+                }
+                Err(error) => tracing::debug!(%error, "ZooKeeper is still lost"),
+            }
+            tokio::time::sleep(backoff.next()).await;
+        }
+    }
+
+    /// Reads the ring and publishes what is new.
+    async fn update(&mut self, catch_up: bool) -> std::result::Result<(), ReadError> {
+        let Some(session) = &self.session else { return Ok(()) };
+        if catch_up {
+            sync(session).await?;
+        }
+        let mut snapshot = read(session, &mut self.cache, Some(&mut self.watches)).await?;
+        if self.shown.is_newer_than(&snapshot) {
+            // A server that is behind: going back would unfence a member.
+            sync(session).await?;
+            snapshot = read(session, &mut self.cache, Some(&mut self.watches)).await?;
+            if self.shown.is_newer_than(&snapshot) {
+                let message = "ZooKeeper shows an older ring than before";
+                return Err(ReadError::Transient(Error::new(ErrorKind::Membership, message)));
+            }
+        }
+        snapshot.usable().map_err(ReadError::Lasting)?;
+        for (id, entry) in &snapshot.members {
+            if let Err(fault) = &entry.record {
+                tracing::warn!(member = %id, fault, "a member's record cannot be used: it counts as down");
+            }
+        }
+        let shown = Shown::of(&snapshot);
+        if self.shown.same(&shown) {
+            self.show_live();
+            return Ok(());
+        }
+        let topology = build(snapshot).await.map_err(ReadError::Lasting)?;
+        tracing::info!(
+            epoch = %topology.epoch(), step = %topology.step(), phase = %topology.phase(),
+            fingerprint = %topology.fingerprint(), root = %self.target.root, "a new topology"
+        );
+        self.shown = shown;
+        let view = View { topology: Arc::new(topology), source: Source::Live };
+        self.views.send_replace(Arc::new(view));
+        Ok(())
+    }
+
+    fn show_stale(&self) {
+        self.views.send_if_modified(|view| match view.source {
+            Source::Stale { .. } => false,
+            Source::Live => {
+                let source = Source::Stale { since: Instant::now() };
+                *view = Arc::new(View { topology: view.topology.clone(), source });
+                true
+            }
+        });
+    }
+
+    fn show_live(&self) {
+        self.views.send_if_modified(|view| match view.source {
+            Source::Live => false,
+            Source::Stale { .. } => {
+                *view = Arc::new(View { topology: view.topology.clone(), source: Source::Live });
+                true
+            }
+        });
+    }
+}
+
+/// Resolves when the watch fires, and forgets it then. Pending without one.
+async fn fired(watch: &mut Option<super::read::Watch>) {
+    match watch {
+        Some(changed) => {
+            changed.await;
+            *watch = None;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+impl Shown {
+    fn of(snapshot: &Snapshot) -> Shown {
+        Shown { founded_at: snapshot.founded_at, epoch: snapshot.epoch, config: snapshot.config.config() }
+    }
+
+    fn same(&self, other: &Shown) -> bool {
+        self.founded_at == other.founded_at && self.epoch == other.epoch && self.config == other.config
+    }
+
+    /// Only epochs of one founding can be compared.
+    fn is_newer_than(&self, snapshot: &Snapshot) -> bool {
+        self.founded_at == snapshot.founded_at && self.epoch > snapshot.epoch
+    }
+}
