@@ -1,5 +1,8 @@
 //! Many plain Redis servers acting as one.
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 mod client;
 pub mod command;
 mod error;
