@@ -1,5 +1,7 @@
 //! Many plain Redis servers acting as one.
 
+#[cfg(feature = "zookeeper")]
+pub mod agent;
 pub mod command;
 mod error;
 #[cfg(feature = "cli")]
