@@ -1,5 +1,7 @@
 //! Many plain Redis servers acting as one.
 
+#[cfg(feature = "zookeeper")]
+pub mod agent;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

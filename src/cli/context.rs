@@ -26,7 +26,7 @@ pub(super) struct Global {
     output: Format,
 
     /// When to use colours
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: ColorChoice,
 
     /// How long to wait for ZooKeeper, as in 500ms or 5s

@@ -12,10 +12,9 @@ use super::output::Format;
 use super::reply;
 use crate::{Error, ErrorKind};
 
-/// Run one command through the ring, as a service would: all copies are written, and another owner is read when the
-/// primary does not answer
+/// Run one command through the ring, as a service would
 ///
-/// Prints as `redis-cli -3` does: with types on a terminal, raw when piped; --raw and --no-raw decide otherwise. With
+/// All copies are written, and another owner is read when the primary does not answer. Prints as `redis-cli -3` does: with types on a terminal, raw when piped; --raw and --no-raw decide otherwise. With
 /// `-o json` or `-o yaml`, the reply as a document, where bytes that are not UTF-8 are {"base64": …}. Ends with 1 when
 /// a server answered with an error.
 #[derive(Debug, Args)]
