@@ -142,7 +142,7 @@ impl Init {
         out.result(&self.report(config, url, "created"), || {
             let agents = count(self.members as usize, "agent");
             format!(
-                "created {}; it is founded when {agents} have registered:\n  redis-ring --ring {url} agent --redis \
+                "created {}; it is founded with the registration of {agents}:\n  redis-ring --ring {url} agent --redis \
                  redis://HOST:6379 --id NAME",
                 store.root()
             )

@@ -216,9 +216,9 @@ fn legend(svg: &mut String, topology: &Topology, url: &str, bands: usize) {
     }
 }
 
-/// Colours that are told apart side by side (Tableau 10). Beyond them hues evenly apart, every other one darker.
+/// Colours that are told apart side by side (Tableau 10), red last, since it reads as trouble. Beyond them hues evenly apart, every other one darker.
 const PALETTE: [&str; 10] =
-    ["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#bab0ac"];
+    ["#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#9c755f", "#ff9da7", "#bab0ac", "#e15759"];
 
 fn colour(index: usize, members: usize) -> String {
     if members <= PALETTE.len() {
