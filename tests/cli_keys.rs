@@ -238,7 +238,7 @@ async fn exec_prints_byte_for_byte_what_redis_cli_prints() {
         "GET hash",
         "LINDEX list x",
         "SISMEMBER set one",
-        "GEOPOS geo Palermo nothing",
+        "GEOHASH geo Palermo nothing",
         "INCR text",
         "SET text hello",
         "EXISTS text",

@@ -15,7 +15,7 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0  fine
   1  the ring is degraded or being founded, copies differ, or a server answered with an error
-  2  usage: an argument, an option, or a command that the ring does not run
+  2  usage: an argument or an option is wrong, or the ring refuses what was asked
   3  unreachable: ZooKeeper or the servers do not answer or do not let us in, or there is no ring
 
 With `-o json`, errors are one object on standard error: {\"error\", \"kind\", \"hint\"}.

@@ -201,7 +201,8 @@ fn error_text(error: &ServerError) -> String {
     }
 }
 
-/// As short as it can be; with an exponent where the digits would say nothing.
+/// As short as it can be, with an exponent where the digits would say nothing. A server may write more digits for the
+/// same number (GEOPOS); redis-rs keeps only the number.
 fn double(number: f64) -> String {
     let size = number.abs();
     if !number.is_finite() || size == 0.0 || (1e-5..1e17).contains(&size) {
