@@ -55,7 +55,8 @@ async fn agents_found_the_ring_and_the_next_one_is_refused() {
     assert!(line.contains(" name=rr-agent:redis-0 "), "{line}");
     assert!(held.agent.ends_with(env!("CARGO_PKG_VERSION")), "{}", held.agent);
 
-    refused(options(&ring, "redis-2", &servers[2]), ErrorKind::Refused, "not a member of this ring, which is founded").await;
+    refused(options(&ring, "redis-2", &servers[2]), ErrorKind::Refused, "not a member of this ring, which is founded")
+        .await;
     assert!(!store.live().await.unwrap().contains_key(&id("redis-2")), "who is refused leaves no trace");
     first.stop().await.unwrap();
 }
