@@ -5,7 +5,7 @@
 mod agents;
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agents::{Running, id, options, ring, ring_at, start, until, until_live, url};
 use redis_ring::agent::AgentOptions;
@@ -122,14 +122,24 @@ async fn a_member_that_died_while_its_agent_was_away_is_down_when_one_is_back() 
 
 #[tokio::test]
 async fn an_agent_that_stood_still_itself_fences_nobody() {
-    let (_ring, store, _servers, _agents) = ring(2).await;
+    let ring = url(&shared_zookeeper().await.url(&unique_root()));
+    let store = agents::store(&ring).await;
+    store.init(&redis_ring::placement::Config::default(), 1).await.unwrap();
+    let server = redis().await;
+    // Replies take so long that a probe is under way most of the time.
+    let proxy = FaultProxy::start(server.addr()).await;
+    let slow = Duration::from_millis(60);
+    proxy.set(Mode::Delay { requests: Duration::ZERO, replies: slow }).await;
+    let mut options = options(&ring, "redis-0", &server);
+    options.redis = format!("redis://{}", proxy.addr()).parse().unwrap();
+    let _agent = Running::of(options);
+    agents::founded(&store).await;
     let before = store.snapshot().await.unwrap();
-    for _ in 0..3 {
-        // All agents of this test run on this one thread.
-        std::thread::sleep(Duration::from_millis(1500));
-        let started = Instant::now();
-        // Until every agent has probed again several times.
-        eventually(SOON, "some rounds", || async { started.elapsed() > Duration::from_millis(400) }).await;
+    for _ in 0..8 {
+        // The agent and the proxy of this test run on this one thread.
+        std::thread::sleep(Duration::from_millis(700));
+        let probes = proxy.counts().reply_bytes;
+        eventually(SOON, "some probes", || async { proxy.counts().reply_bytes > probes + 20 }).await;
     }
     let after = store.snapshot().await.unwrap();
     assert_eq!((after.epoch, after.members), (before.epoch, before.members));
