@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis_ring::membership::records::{LiveRecord, MemberRecord, PlacedRecord};
@@ -182,7 +183,8 @@ async fn changes_are_seen_whole_and_touch_the_ring() {
     let before = membership.view();
     let mut views = membership.subscribe();
     let changed = set_state(&store, "redis-0", "down").await;
-    views.wait_for(|view| view.topology.epoch() == changed.epoch()).await.unwrap();
+    let seen = views.wait_for(|view| view.topology.epoch() == changed.epoch());
+    drop(tokio::time::timeout(SOON, seen).await.expect("the change is seen").unwrap());
     assert_eq!(state_of(&membership, "redis-0"), State::Down);
     assert_eq!(state_of(&membership, "redis-1"), State::Up);
     let after = membership.view();
@@ -202,30 +204,41 @@ async fn concurrent_changes_are_all_made_each_in_an_epoch_of_its_own() {
     let ring = url(&shared_zookeeper().await.url(&unique_root()));
     let store = founded(&ring).await;
     let before = store.snapshot().await.unwrap().epoch;
+    let begin = Arc::new(tokio::sync::Barrier::new(8));
     let tasks: Vec<_> = (0..8)
-        .map(|_| {
-            let ring = ring.clone();
+        .map(|n| {
+            let (ring, begin) = (ring.clone(), begin.clone());
             tokio::spawn(async move {
                 let store = Store::open(&ring, &options()).await.unwrap();
-                let changed = store.change(|snapshot| {
-                    let mut change = Change::of(snapshot);
-                    let mut record = snapshot.member(&id("redis-0")).expect("a record").clone();
-                    record.generation += 1;
-                    change.put(&id("redis-0"), record);
-                    Ok(Some(change))
-                });
-                changed.await.unwrap()
+                begin.wait().await;
+                let mut epochs = Vec::new();
+                for _ in 0..4 {
+                    // Two members, so that only the ring's own record stands in the way of half of them.
+                    let name = format!("redis-{}", n % 2);
+                    let changed = store.change(|snapshot| {
+                        let mut change = Change::of(snapshot);
+                        let mut record = snapshot.member(&id(&name)).expect("a record").clone();
+                        record.generation += 1;
+                        change.put(&id(&name), record);
+                        Ok(Some(change))
+                    });
+                    epochs.push(changed.await.unwrap().epoch());
+                }
+                epochs
             })
         })
         .collect();
     let mut epochs = BTreeSet::new();
     for task in tasks {
-        epochs.insert(task.await.unwrap().epoch());
+        epochs.extend(task.await.unwrap());
     }
     let after = store.snapshot().await.unwrap();
-    assert_eq!(epochs.len(), 8);
-    assert_eq!(after.epoch, Epoch(before.0 + 8));
-    assert_eq!(after.member(&id("redis-0")).unwrap().generation, 9);
+    assert_eq!(epochs.len(), 32);
+    assert_eq!(after.epoch, Epoch(before.0 + 32));
+    for name in ["redis-0", "redis-1"] {
+        assert_eq!(after.member(&id(name)).unwrap().generation, 17);
+        assert_eq!(Some(after.ring.members[name]), after.members[&id(name)].version);
+    }
     assert_eq!(store.change(|_| Ok(None)).await.unwrap(), Changed::Nothing(after.epoch));
 }
 
@@ -294,7 +307,7 @@ async fn refused_and_survived(path: &str, bad: &[u8], says: &str) {
     let (good, _) = hand.get_data(path).await.unwrap();
     hand.set_data(path, bad, None).await.unwrap();
     eventually(SOON, "going stale", || async { is_stale(&membership) }).await;
-    assert!(std::sync::Arc::ptr_eq(&before.topology, &membership.view().topology), "the last topology stays");
+    assert!(Arc::ptr_eq(&before.topology, &membership.view().topology), "the last topology stays");
     let error = failure(&ring, &options()).await;
     assert_eq!(error.kind(), ErrorKind::Membership, "{error:?}");
     assert!(error.to_string().contains(says) && error.hint().is_some(), "{error:?}");
@@ -380,10 +393,10 @@ async fn a_zookeeper_that_restarts_leaves_the_ring_as_it_is() {
     let before = membership.view();
     server.kill();
     eventually(SOON, "going stale", || async { is_stale(&membership) }).await;
-    assert!(std::sync::Arc::ptr_eq(&before.topology, &membership.view().topology));
+    assert!(Arc::ptr_eq(&before.topology, &membership.view().topology));
     server.restart_async().await.unwrap();
     eventually(SOON, "being live again", || async { !is_stale(&membership) }).await;
-    assert!(std::sync::Arc::ptr_eq(&before.topology, &membership.view().topology), "nothing has changed");
+    assert!(Arc::ptr_eq(&before.topology, &membership.view().topology), "nothing has changed");
     let store = Store::open(&ring, &options).await.unwrap();
     let changed = set_state(&store, "redis-0", "down").await;
     eventually(SOON, "following again", || async { membership.view().topology.epoch() == changed.epoch() }).await;
@@ -433,12 +446,14 @@ async fn a_refresh_reads_the_ring_once_however_many_ask() {
     let root = unique_root();
     let _store = founded(&url(&server.url(&root))).await;
     let proxy = FaultProxy::start(server.addr()).await;
-    // A session so long that no ping comes between.
-    let options = MembershipOptions { session_timeout: Duration::from_secs(40), ..options() };
+    // A session so long that hardly a ping comes between.
+    let long = Duration::from_secs(40);
+    let options = MembershipOptions { session_timeout: long, open_timeout: 3 * long, ..options() };
     let membership = Membership::open(&url(&format!("zk://{}{root}", proxy.addr())), &options).await.unwrap();
     let before = proxy.counts().request_bytes;
     (0..1000).for_each(|_| membership.refresh());
-    eventually(SOON, "a read", || async { proxy.counts().request_bytes > before }).await;
+    // A ping is 12 bytes.
+    eventually(SOON, "a read", || async { proxy.counts().request_bytes > before + 100 }).await;
     // One refresh is a sync, /ring and its version again: some 200 bytes.
     let mut last = proxy.counts().request_bytes;
     eventually(SOON, "silence", || {
