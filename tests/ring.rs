@@ -450,3 +450,37 @@ async fn opening_a_ring_that_nobody_answers_for_says_whom_it_tried() {
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("refused the connection"), "{cause}");
 }
+
+#[tokio::test]
+async fn an_iteration_inside_a_key_stays_with_the_member_that_began_it() {
+    let ring = FixedRing::start(3).await;
+    let client = ring.builder().read_policy(ReadPolicy::Any).open().await.unwrap();
+    let mut connection = client.connection();
+    let mut expected = Vec::new();
+    for i in 0..3000 {
+        let () = connection.sadd("big", format!("member-{i}")).await.unwrap();
+        expected.push(format!("member-{i}"));
+    }
+    // Any owner may begin it; an unmarked cursor at the other owner would skip elements.
+    for _ in 0..6 {
+        let mut found: Vec<String> = Vec::new();
+        let mut elements = connection.sscan::<_, String>("big").await.unwrap();
+        while let Some(element) = elements.next_item().await {
+            found.push(element.unwrap());
+        }
+        drop(elements);
+        found.sort();
+        found.dedup();
+        assert_eq!(found.len(), expected.len());
+    }
+    // When that member is gone, the iteration is an error and not a part passed off as the whole.
+    let first = run(&connection, &["SSCAN", "big", "0"]).await.unwrap();
+    let (cursor, _): (String, Vec<String>) = redis::from_redis_value(first).unwrap();
+    assert_ne!(cursor, "0");
+    for server in ring.servers.values() {
+        server.kill();
+        server.restart_async().await.unwrap();
+    }
+    let error = run(&connection, &["SSCAN", "big", &cursor]).await.unwrap_err();
+    assert_eq!(own(&error).kind(), ErrorKind::NoOwner);
+}

@@ -52,7 +52,7 @@ fn first_choice(policy: &ReadPolicy, snapshot: &Snapshot, token: Token) -> Optio
 
 /// The owners in the policy's order, whatever their state.
 #[inline]
-fn in_order<'a>(
+pub(super) fn in_order<'a>(
     policy: &ReadPolicy,
     snapshot: &'a Snapshot,
     token: Token,
