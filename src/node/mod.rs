@@ -2,6 +2,8 @@
 
 mod breaker;
 mod connect;
+#[cfg(feature = "cli")]
+mod direct;
 mod inflight;
 mod latency;
 mod link;
@@ -23,6 +25,8 @@ use breaker::Breaker;
 use connect::Connected;
 
 pub(crate) use connect::ConnectOptions;
+#[cfg(feature = "cli")]
+pub(crate) use direct::Direct;
 pub(crate) use link::{Attempt, Fault, Link};
 pub(crate) use ticker::Ticker;
 
