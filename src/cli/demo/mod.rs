@@ -4,51 +4,66 @@ mod cluster;
 mod load;
 mod report;
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use super::context::Context;
+use super::exit::{Failure, Verdict};
 use crate::membership::Source;
 use crate::placement::{NodeId, State};
-use crate::{Error, ErrorKind, Result, RingClient, TopologyWatch};
+use crate::{Error, ErrorKind, RingClient, TopologyWatch};
 
 use cluster::Cluster;
 use load::{Load, Shape, Tally};
 use report::{Event, Screen, Summary, Victim};
 
-/// What `demo` takes.
-#[derive(Clone, Debug, clap::Args)]
-pub struct DemoArgs {
-    /// Redis servers to start.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=32))]
+/// Start a whole ring on this machine, kill a member under load, and show what the clients saw
+///
+/// Starts ZooKeeper and Redis servers on free loopback ports, in a temporary directory, with an agent beside each; runs a
+/// load that checks every value it reads; kills one server with SIGKILL at second 3 and starts it again, empty, at second 8.
+/// Everything is ended and removed afterwards, also on Ctrl-C. Exits with 1 if a read failed or was wrong, or if an
+/// acknowledged write was lost.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Redis servers to start
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=32))]
     members: u8,
-    /// Operations a second that the load offers.
-    #[arg(long, default_value_t = 6400, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Operations a second that the load offers
+    #[arg(long, default_value_t = 6400, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
-    /// Tasks that share the load; each writes keys of its own and checks every value that it reads.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Tasks that share the load; each writes keys of its own
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
 }
 
-/// When the member is killed, when it is started again, and how long the load goes on after it is back, in seconds.
+/// When the member is killed, when it is started again, and how long the load goes on after it is back.
 const KILL_AT: Duration = Duration::from_secs(3);
 const START_AT: Duration = Duration::from_secs(8);
 const GO_ON: Duration = Duration::from_secs(3);
 /// How long its agent may take to announce it again.
 const BACK_WITHIN: Duration = Duration::from_secs(15);
 
-/// Runs the demo and prints what happens. Returns whether no read failed or was wrong and no write was lost.
-///
-/// # Errors
-/// A program that is missing, or servers that do not start.
-///
-/// # Cancel safety
-/// Dropping the future ends everything that it started.
-pub async fn run(args: &DemoArgs, json: bool) -> Result<bool> {
-    let screen = Screen::new(json, std::io::stderr().is_terminal());
+impl Demo {
+    pub(super) async fn run(self, context: &Context) -> Result<Verdict, Failure> {
+        let mut terminated = signal(SignalKind::terminate())?;
+        // Dropping the demo ends everything that it started.
+        tokio::select! {
+            verdict = show(&self, Screen::new(&context.out)) => verdict,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                Ok(Verdict::Interrupted)
+            }
+            _ = terminated.recv() => Ok(Verdict::Interrupted),
+        }
+    }
+}
+
+async fn show(args: &Demo, screen: Screen<'_>) -> Result<Verdict, Failure> {
     let members = usize::from(args.members);
     screen.note(&format!("starting ZooKeeper and {members} Redis servers, with an agent beside each"));
     let cluster = Cluster::start(members).await?;
@@ -113,8 +128,8 @@ pub async fn run(args: &DemoArgs, json: bool) -> Result<bool> {
         stats: client.stats(),
         events: run.events,
     };
-    run.screen.summary(&summary, tally.first_error());
-    Ok(summary.is_clean())
+    run.screen.summary(&summary, tally.first_error())?;
+    Ok(Verdict::of(summary.is_clean()))
 }
 
 /// How many commands on keys a server has executed since its start.
@@ -137,17 +152,17 @@ fn states(client: &RingClient) -> Vec<(NodeId, State)> {
 }
 
 /// The time while the load runs: a line each second, and the ring's changes as they come.
-struct Run {
+struct Run<'a> {
     began: Instant,
     watch: TopologyWatch,
     states: Vec<(NodeId, State)>,
     events: Vec<Event>,
     tally: Arc<Tally>,
     counted: u64,
-    screen: Screen,
+    screen: Screen<'a>,
 }
 
-impl Run {
+impl Run<'_> {
     fn event(&mut self, what: String) {
         let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let event = Event { at_ms, what };
@@ -175,8 +190,8 @@ impl Run {
             let second = self.began + Duration::from_secs(self.began.elapsed().as_secs() + 1);
             tokio::select! {
                 biased;
+                () = tokio::time::sleep_until(second), if second <= deadline => self.line(),
                 () = tokio::time::sleep_until(deadline) => return false,
-                () = tokio::time::sleep_until(second) => self.line(),
                 Some(view) = self.watch.changed() => self.changed(&view),
             }
         }

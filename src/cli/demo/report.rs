@@ -1,11 +1,12 @@
 //! What the demo prints.
 
-use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::super::exit::Failure;
+use super::super::output::{Format, Out};
 use super::load::Tally;
 use crate::Stats;
 use crate::placement::{NodeId, State};
@@ -57,24 +58,22 @@ impl Summary {
     }
 }
 
-/// Where the lines go: the story to stdout, or under `-o json` to stderr if somebody looks at it.
-pub(super) struct Screen {
-    json: bool,
-    shown: bool,
+/// Where the lines go: the story is the result for people, and a note beside the result for programs.
+pub(super) struct Screen<'a> {
+    out: &'a Out,
 }
 
-impl Screen {
-    pub(super) fn new(json: bool, terminal: bool) -> Screen {
-        Screen { json, shown: !json || terminal }
+impl<'a> Screen<'a> {
+    pub(super) fn new(out: &'a Out) -> Screen<'a> {
+        Screen { out }
     }
 
     fn say(&self, line: &str) {
-        // A reader who went away must not end the demo in the middle; what it started is still to be cleaned up.
-        let _ = match (self.shown, self.json) {
-            (false, _) => Ok(()),
-            (true, false) => writeln!(std::io::stdout(), "{line}"),
-            (true, true) => writeln!(std::io::stderr(), "{line}"),
-        };
+        match self.out.format() {
+            // A reader who went away must not end the demo in the middle; the summary will notice.
+            Format::Table | Format::Wide => drop(self.out.line(line)),
+            Format::Json | Format::Yaml => self.out.note(line),
+        }
     }
 
     pub(super) fn note(&self, text: &str) {
@@ -107,62 +106,57 @@ impl Screen {
         ));
     }
 
-    pub(super) fn summary(&self, summary: &Summary, first_error: Option<&str>) {
-        if self.json {
-            match serde_json::to_string_pretty(summary) {
-                Ok(text) => {
-                    let _ = writeln!(std::io::stdout(), "{text}");
-                }
-                Err(error) => self.say(&format!("cannot write JSON: {error}")),
-            }
-            return;
-        }
-        let victim = &summary.victim;
-        let stats = &summary.stats;
-        let share = 100 * victim.primary_of / summary.keys.max(1);
-        let unread = match victim.commands_served {
-            Some(0) => "it has answered no read and no write: its data is not known to be whole".to_owned(),
-            Some(n) => format!("it has executed {n} commands, though nobody should have asked it"),
-            None => "it could not be asked what it has executed".to_owned(),
-        };
-        let back = if victim.back { "back, joining" } else { "not announced again" };
-        let lines = [
-            String::new(),
-            format!("  operations            {:>9}   in {:.1} s", summary.operations, summary.seconds),
-            format!("  failed reads          {:>9}", summary.failed_reads),
-            format!("  nil or wrong reads    {:>9}   every value is checked", summary.wrong_reads),
-            format!("  lost writes           {:>9}   every key is read again at the end", summary.lost_writes),
-            format!(
-                "  failed writes         {:>9}   of these with unknown outcome {}",
-                summary.failed_writes, stats.unknown_writes
-            ),
-            format!("  longest read          {:>9.1} ms", summary.longest_read_ms),
-            format!("  longest write         {:>9.1} ms", summary.longest_write_ms),
-            format!(
-                "  reads failed over     {:>9}   {} asked a second owner because the first was slow",
-                stats.failed_over_reads, stats.hedged_reads
-            ),
-            format!(
-                "  writes on one copy    {:>9}   while {} was down",
-                stats.degraded_writes + stats.missed_writes,
-                victim.id
-            ),
-            format!("  {:<22}{back}: primary of {share} % of the keys; {unread}", victim.id),
-            String::new(),
-            "  timeline".to_owned(),
-        ];
-        lines.iter().for_each(|line| self.say(line));
-        for event in &summary.events {
-            self.say(&format!("    {:>7.3} s  {}", event.at_ms as f64 / 1000.0, event.what));
-        }
-        if let Some(error) = first_error {
-            self.say(&format!("\n  the first error: {error}"));
-        }
-        let verdict = if summary.is_clean() {
-            "nothing was lost, and no read noticed"
-        } else {
-            "the ring did not keep its promise: see the numbers above"
-        };
-        self.say(&format!("\n  {verdict}"));
+    pub(super) fn summary(&self, summary: &Summary, first_error: Option<&str>) -> Result<(), Failure> {
+        self.out.result(summary, || text(summary, first_error))
     }
+}
+
+fn text(summary: &Summary, first_error: Option<&str>) -> String {
+    let victim = &summary.victim;
+    let stats = &summary.stats;
+    let share = 100 * victim.primary_of / summary.keys.max(1);
+    let unread = match victim.commands_served {
+        Some(0) => "it has answered no read and no write: its data is not known to be whole".to_owned(),
+        Some(n) => format!("it has executed {n} commands, though nobody should have asked it"),
+        None => "it could not be asked what it has executed".to_owned(),
+    };
+    let back = if victim.back { "back, joining" } else { "not announced again" };
+    let mut lines = vec![
+        String::new(),
+        format!("  operations            {:>9}   in {:.1} s", summary.operations, summary.seconds),
+        format!("  failed reads          {:>9}", summary.failed_reads),
+        format!("  nil or wrong reads    {:>9}   every value is checked", summary.wrong_reads),
+        format!("  lost writes           {:>9}   every key is read again at the end", summary.lost_writes),
+        format!(
+            "  failed writes         {:>9}   of these with unknown outcome {}",
+            summary.failed_writes, stats.unknown_writes
+        ),
+        format!("  longest read          {:>9.1} ms", summary.longest_read_ms),
+        format!("  longest write         {:>9.1} ms", summary.longest_write_ms),
+        format!(
+            "  reads failed over     {:>9}   {} asked a second owner because the first was slow",
+            stats.failed_over_reads, stats.hedged_reads
+        ),
+        format!(
+            "  writes on one copy    {:>9}   while {} was down",
+            stats.degraded_writes + stats.missed_writes,
+            victim.id
+        ),
+        format!("  {:<22}{back}: primary of {share} % of the keys; {unread}", victim.id),
+        String::new(),
+        "  timeline".to_owned(),
+    ];
+    for event in &summary.events {
+        lines.push(format!("    {:>7.3} s  {}", event.at_ms as f64 / 1000.0, event.what));
+    }
+    if let Some(error) = first_error {
+        lines.extend([String::new(), format!("  the first error: {error}")]);
+    }
+    let verdict = if summary.is_clean() {
+        "nothing was lost, and no read noticed"
+    } else {
+        "the ring did not keep its promise: see the numbers above"
+    };
+    lines.extend([String::new(), format!("  {verdict}")]);
+    lines.join("\n")
 }
