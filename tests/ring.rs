@@ -49,8 +49,13 @@ async fn a_value_is_on_both_owners_and_nowhere_else() {
 
 #[tokio::test]
 async fn an_expiry_is_the_same_instant_on_both_owners() {
-    let ring = FixedRing::start(3).await;
+    let mut ring = FixedRing::start(3).await;
+    // Commands reach one member later than the others, so that a relative expiry would end later there.
+    let id = ring.servers.keys().next().unwrap().clone();
+    let proxy = FaultProxy::start(ring.server(&id).addr()).await;
+    ring.reach(&id, proxy.addr());
     let client = ring.client().await;
+    proxy.set(Mode::Delay { requests: Duration::from_millis(30), replies: Duration::ZERO }).await;
     let connection = client.connection();
     let writes: [&[&str]; 6] = [
         &["SET", "a", "v", "EX", "100"],
