@@ -57,14 +57,15 @@ pub(super) struct Agent {
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_wait)]
     hang_after: Duration,
 
-    /// How events are written; RUST_LOG says which, `info` without it
+    /// How events are written; RUST_LOG says which, without it those from `info` on
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "REDIS_RING_LOG_FORMAT")]
     log_format: LogFormat,
 }
 
 impl Agent {
     pub(super) async fn run(self, context: &Context) -> Result<Verdict, Failure> {
-        logging::start(self.log_format, Some("info"))?;
+        // What the ZooKeeper client says of its sessions, the agent says in its own words.
+        logging::start(self.log_format, Some("info,zookeeper_client=warn"))?;
         let options = self.options(context)?;
         let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let shutdown = async move {

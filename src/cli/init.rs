@@ -142,7 +142,7 @@ impl Init {
         out.result(&self.report(config, url, "created"), || {
             let agents = count(self.members as usize, "agent");
             format!(
-                "created {}; it is founded when {agents} have registered:\n  redis-ring --ring {url} agent --redis \
+                "created {}; it is founded with the registration of {agents}:\n  redis-ring --ring {url} agent --redis \
                  redis://HOST:6379 --id NAME",
                 store.root()
             )
@@ -183,8 +183,14 @@ impl Init {
             ("db", config.db, wanted.db),
             ("cache", config.cache.into(), wanted.cache.into()),
         ];
-        let differing: Vec<String> = numbers
+        // Once it is founded, members may have come and gone.
+        let founders = match found.phase()? {
+            Phase::Founding { wanted } => Some(("members", i64::from(wanted), i64::from(self.members))),
+            Phase::Still | Phase::Filling | Phase::Syncing | Phase::Retiring => None,
+        };
+        let differing: Vec<String> = founders
             .iter()
+            .chain(&numbers)
             .filter(|(_, there, wanted)| there != wanted)
             .map(|(name, there, wanted)| format!("{name} is {there}, not {wanted}"))
             .collect();
@@ -197,7 +203,7 @@ impl Init {
     }
 
     fn plan(&self, context: &Context, config: &Config, url: &RingUrl) -> String {
-        let copies = count(config.copies as usize, "").trim().trim_end_matches('s').trim().to_owned();
+        let copies = config.copies;
         let rows = list(
             context.out.stderr(),
             &[

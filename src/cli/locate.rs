@@ -189,7 +189,7 @@ fn text(reports: &[Report], out: Out) -> String {
     let mut table = out.table(&columns);
     let owners = |ids: &[String]| if ids.is_empty() { "nobody".to_owned() } else { ids.join(",") };
     for report in reports {
-        let red = |cell: Cell, none: bool| if none { cell.fg(Color::Red) } else { cell };
+        let red = |cell: Cell, none: bool| if none { cell.fg(Color::DarkRed) } else { cell };
         table.add_row([
             Cell::new(printable(&report.key.0)),
             Cell::new(if report.tag == report.key { "-".to_owned() } else { printable(&report.tag.0) }),
@@ -222,11 +222,11 @@ fn copies(reports: &[Report], out: Out) -> String {
     for report in reports {
         for (at, copy) in report.copies.iter().flatten().enumerate() {
             let (verdict, colour) = match (&copy.problem, report.same.flatten()) {
-                (Some(problem), _) => (problem.as_str(), Color::Red),
-                (None, Some(false)) if copy.state == "up" => ("differ", Color::Red),
-                (None, Some(true)) if copy.state == "up" => ("same", Color::Green),
-                (None, _) if copy.state != "up" => ("not read", Color::Yellow),
-                (None, _) => ("not compared", Color::Yellow),
+                (Some(problem), _) => (problem.as_str(), Color::DarkRed),
+                (None, Some(false)) if copy.state == "up" => ("differ", Color::DarkRed),
+                (None, Some(true)) if copy.state == "up" => ("same", Color::DarkGreen),
+                (None, _) if copy.state != "up" => ("not read", Color::DarkYellow),
+                (None, _) => ("not compared", Color::DarkYellow),
             };
             let kind = match copy.exists {
                 Some(true) => or_dash(copy.r#type.as_ref()),

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, TableStyle, Width};
 use serde::Serialize;
 
 use super::exit::Failure;
@@ -155,7 +155,10 @@ impl Out {
                     styled.set_constraint(ColumnConstraint::ContentWidth);
                     styled.set_cell_alignment(CellAlignment::Right);
                 }
-                Kind::Text => {}
+                Kind::Text => {
+                    // A column of single letters is no help: below this the terminal may fold the lines itself.
+                    styled.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(30)));
+                }
             }
         }
         table

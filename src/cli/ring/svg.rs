@@ -16,11 +16,13 @@ const LEGEND: f64 = 400.0;
 const ROW: f64 = 30.0;
 /// Beyond this many arcs a band is finer than any screen: then it is sampled, or the file would have no bounds.
 const MOST_ARCS: usize = 16_384;
+/// How much is left of the colour of a member that is not up.
+const PALE: f64 = 0.2;
 /// Bands that are drawn; the ring may keep more copies.
 const MOST_BANDS: usize = 4;
 
 /// Tokens go clockwise from the top. The outer band is who is the primary of a token, the bands inside it are who has
-/// the further copies. A member that is not up is drawn pale and hatched.
+/// the further copies. A member that is not up is drawn pale, and hatched in the legend.
 pub(in crate::cli) fn draw(topology: &Topology, url: &str) -> String {
     let members = topology.members();
     let ring = topology.serving();
@@ -44,14 +46,13 @@ pub(in crate::cli) fn draw(topology: &Topology, url: &str) -> String {
         for (index, path) in paths.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
             let member = &members[index];
             let fill = colour(index, members.len());
+            // Pale, not hatched: at this scale a pattern is noise.
+            let opacity = if member.state == State::Up { 1.0 } else { PALE };
             let _ = writeln!(
                 svg,
-                r#"<path fill="{fill}" shape-rendering="crispEdges" d="{path}"><title>{}</title></path>"#,
+                r#"<path fill="{fill}" fill-opacity="{opacity}" shape-rendering="crispEdges" d="{path}"><title>{}</title></path>"#,
                 member.id
             );
-            if member.state != State::Up {
-                let _ = writeln!(svg, r#"<path fill="url(#hatch)" d="{path}"/>"#);
-            }
         }
     }
     ticks(&mut svg);
@@ -215,10 +216,16 @@ fn legend(svg: &mut String, topology: &Topology, url: &str, bands: usize) {
     }
 }
 
-/// Hues evenly apart, every other one darker, so that neighbours in a long legend differ as well.
+/// Colours that are told apart side by side (Tableau 10), red last, since it reads as trouble. Beyond them hues evenly apart, every other one darker.
+const PALETTE: [&str; 10] =
+    ["#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#9c755f", "#ff9da7", "#bab0ac", "#e15759"];
+
 fn colour(index: usize, members: usize) -> String {
-    let hue = (360.0 * index as f64 / members.max(1) as f64 + 210.0) % 360.0;
-    let light: f64 = if members > 8 && index % 2 == 1 { 0.40 } else { 0.56 };
+    if members <= PALETTE.len() {
+        return PALETTE[index % PALETTE.len()].to_owned();
+    }
+    let hue = 360.0 * index as f64 / members as f64;
+    let light: f64 = if index % 2 == 1 { 0.40 } else { 0.56 };
     // Written as hexadecimal, since not every program that shows SVG knows hsl(). The formula is CSS Color 4's.
     let channel = |n: f64| {
         let k = (n + hue / 30.0) % 12.0;

@@ -6,7 +6,7 @@ mod text;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::context::Context;
 use super::exit::{Failure, Verdict};
@@ -66,9 +66,10 @@ impl Status {
                 done = &mut interrupted => { done?; break; }
             }
             tokio::select! {
-                reading = records.read() => match reading {
-                    Ok(reading) => (last, stale_since) = (reading, None),
-                    Err(_) => { stale_since.get_or_insert_with(Instant::now); }
+                // No longer than a member: what is known is shown again, marked stale, rather than nothing.
+                reading = timeout(context.member_timeout(), records.read()) => match reading {
+                    Ok(Ok(reading)) => (last, stale_since) = (reading, None),
+                    Ok(Err(_)) | Err(_) => { stale_since.get_or_insert_with(Instant::now); }
                 },
                 done = &mut interrupted => { done?; break; }
             }

@@ -122,9 +122,9 @@ fn state(member: &MemberReport) -> String {
 
 fn colour(member: &MemberReport) -> Color {
     match member.state {
-        "up" if member.usable() => Color::Green,
-        "joining" => Color::Yellow,
-        _ => Color::Red,
+        "up" if member.usable() => Color::DarkGreen,
+        "joining" => Color::DarkYellow,
+        _ => Color::DarkRed,
     }
 }
 
