@@ -6,8 +6,10 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
+use tracing::Instrument;
 
 use super::Inner;
+use crate::command;
 use crate::error::{Error, ErrorKind};
 use crate::exec::Snapshot;
 
@@ -49,8 +51,17 @@ impl RingConnection {
 impl ConnectionLike for RingConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         let snapshot = self.snapshot.load();
-        let core = &self.inner.core;
-        Box::pin(core.run(snapshot, cmd))
+        let running = self.inner.core.run(snapshot, cmd);
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            // Around the events of every attempt; without a subscriber that asks for it, a command pays one comparison.
+            let topology = snapshot.topology();
+            let span = tracing::debug_span!(
+                "command", name = command::name(cmd), epoch = %topology.epoch(), fingerprint = %topology.fingerprint()
+            );
+            Box::pin(running.instrument(span))
+        } else {
+            Box::pin(running)
+        }
     }
 
     fn req_packed_commands<'a>(&'a mut self, _: &'a Pipeline, _: usize, _: usize) -> RedisFuture<'a, Vec<Value>> {

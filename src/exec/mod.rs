@@ -3,6 +3,7 @@
 //! A [`Core`] holds the snapshot that everybody reads once per request; [`Core::run`] decides with the command table
 //! whether a call is a read or a write and hands it on.
 
+mod part;
 mod read;
 mod reply;
 mod round;
@@ -20,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::command::{self, Plan, Refusal};
+use crate::command::{self, Answer, Plan, Refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 use crate::node::{ConnectOptions, Node, Target, Ticker};
@@ -177,9 +178,12 @@ impl Core {
     #[inline]
     pub(crate) async fn run(self: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd) -> RedisResult<Value> {
         match command::plan(cmd) {
-            Ok(Plan::Read { key, .. }) => {
+            Ok(Plan::Read { key, row }) => {
                 let token = Token::of_key(key);
-                read::read(self, snapshot, cmd, token).await
+                match row.answer {
+                    Answer::Whole => read::read(self, snapshot, cmd, token).await,
+                    Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)).await,
+                }
             }
             Ok(plan @ Plan::Write { key, .. }) => {
                 let token = Token::of_key(key);
@@ -234,6 +238,10 @@ impl Snapshot {
             })
             .collect();
         Snapshot { topology, seats }
+    }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     #[inline]

@@ -32,7 +32,7 @@ fn a_config_of_another_ring_or_version_is_refused() {
         (r#""v":1"#, r#""v":"x""#, "version"),
         (r#""vnodes":1024"#, r#""vnodes":0"#, "no vnodes"),
         (r#""vnodes":1024,"#, "", "lacks a field"),
-        ("{", "", "JSON"),
+        ("{", "{{", "JSON"),
     ] {
         let error = ConfigRecord::parse(CONFIG.replacen(from, to, 1).as_bytes()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Membership);

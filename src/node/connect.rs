@@ -17,7 +17,7 @@ use crate::placement::RunId;
 use crate::policy::{HedgePolicy, Timeouts};
 
 /// What every connection of a client has in common.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ConnectOptions {
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
@@ -26,6 +26,17 @@ pub(crate) struct ConnectOptions {
     pub(crate) hedge: HedgePolicy,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<crate::membership::TlsFiles>,
+}
+
+impl std::fmt::Debug for ConnectOptions {
+    /// Without credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("db", &self.db)
+            .field("timeouts", &self.timeouts)
+            .field("hedge", &self.hedge)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Connects, authenticates, and learns which process answers and what time it has.

@@ -6,6 +6,9 @@
     reason = "every test program uses another part of the harness, so that `expect` would fail in some"
 )]
 
+pub mod direct;
+mod fake;
+mod fixed;
 mod proxy;
 
 use std::future::Future;
@@ -17,6 +20,8 @@ use std::time::Duration;
 use redis_ring::local::{RedisOptions, RedisServer, ZooKeeperOptions, ZooKeeperServer};
 use tokio::sync::OnceCell;
 
+pub use fake::FakeServer;
+pub use fixed::FixedRing;
 pub use proxy::{Counts, FaultProxy, Mode};
 
 /// Long enough for everything that should happen soon, on a machine whose cores are all busy.

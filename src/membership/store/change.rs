@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::time::sleep;
 use zookeeper_client as zk;
 
-use super::{ATTEMPTS, Store, backoff, is_transient};
+use super::{ATTEMPTS, Cache, Store, backoff, is_transient};
 use crate::membership::records::{MemberRecord, RingRecord, bytes};
 use crate::membership::snapshot::Snapshot;
 use crate::placement::{Epoch, NodeId};
@@ -76,10 +76,14 @@ where
         match apply(store, &snapshot, change).await? {
             Ok(epoch) => return Ok(Changed::Made(epoch)),
             // Somebody was faster.
-            Err(zk::Error::BadVersion | zk::Error::NodeExists | zk::Error::NoNode) => {}
+            Err(Failure { at: Some(0), why: zk::Error::BadVersion }) => {}
+            // A record was written past the ring, so what is remembered of it is not what is there.
+            Err(Failure { at: Some(_), why: zk::Error::BadVersion | zk::Error::NodeExists | zk::Error::NoNode }) => {
+                *store.cache.lock().await = Cache::default();
+            }
             // It may have been made or not; the next snapshot tells.
-            Err(why) if is_transient(&why) && !store.ended() => last = Some(why),
-            Err(why) => return Err(store.session.error("change the ring", why)),
+            Err(Failure { why, .. }) if is_transient(&why) && !store.ended() => last = Some(why),
+            Err(Failure { why, .. }) => return Err(store.session.error("change the ring", why)),
         }
         sleep(pauses.next()).await;
     }
@@ -89,36 +93,54 @@ where
     })
 }
 
+/// Why a `multi` was refused, and by which of its parts.
+struct Failure {
+    at: Option<usize>,
+    why: zk::Error,
+}
+
 /// Makes the change if nothing has changed since the snapshot.
-async fn apply(store: &Store, snapshot: &Snapshot, change: Change) -> Result<std::result::Result<Epoch, zk::Error>> {
+async fn apply(store: &Store, snapshot: &Snapshot, change: Change) -> Result<std::result::Result<Epoch, Failure>> {
     let Change { mut ring, members } = change;
     let session = &store.session;
     let failed = |why: zk::Error| session.error("change the ring", why);
+    // All versions, not only those of this change: so a record that was written by hand is seen from now on.
+    let mut versions: BTreeMap<&NodeId, i32> =
+        snapshot.members.iter().filter_map(|(id, entry)| Some((id, entry.version?))).collect();
+    for (id, record) in &members {
+        match record {
+            Some(_) => {
+                versions.entry(id).and_modify(|version| *version = version.wrapping_add(1)).or_insert(0);
+            }
+            None => {
+                versions.remove(id);
+            }
+        }
+    }
+    ring.members = versions.into_iter().map(|(id, version)| (id.as_str().to_owned(), version)).collect();
+
     let options = zk::CreateMode::Persistent.with_acls(session.acls());
     let mut multi = session.client().new_multi_writer();
+    let epoch = snapshot.epoch.0;
+    // First, so that its failure is told from that of a record.
+    multi.add_set_data(&session.path("/ring"), &bytes(&ring)?, Some(epoch)).map_err(failed)?;
     for (id, record) in &members {
         let path = session.path(&format!("/members/{id}"));
         let seen = snapshot.members.get(id).and_then(|entry| entry.version);
         match (record, seen) {
-            (Some(record), Some(version)) => {
-                multi.add_set_data(&path, &bytes(record)?, Some(version)).map_err(failed)?;
-                ring.members.insert(id.as_str().to_owned(), version.wrapping_add(1));
-            }
-            (Some(record), None) => {
-                multi.add_create(&path, &bytes(record)?, &options).map_err(failed)?;
-                ring.members.insert(id.as_str().to_owned(), 0);
-            }
-            (None, Some(version)) => {
-                multi.add_delete(&path, Some(version)).map_err(failed)?;
-                ring.members.remove(id.as_str());
-            }
-            (None, None) => {
-                ring.members.remove(id.as_str());
-            }
+            (Some(record), Some(version)) => multi.add_set_data(&path, &bytes(record)?, Some(version)),
+            (Some(record), None) => multi.add_create(&path, &bytes(record)?, &options),
+            (None, Some(version)) => multi.add_delete(&path, Some(version)),
+            (None, None) => Ok(()),
         }
+        .map_err(failed)?;
     }
-    let epoch = snapshot.epoch.0;
-    multi.add_set_data(&session.path("/ring"), &bytes(&ring)?, Some(epoch)).map_err(failed)?;
-    let committed = session.call(async { multi.commit().await.map_err(zk::Error::from) }).await;
+    let committed = async {
+        multi.commit().await.map_err(|why| match why {
+            zk::MultiWriteError::RequestFailed { source } => Failure { at: None, why: source },
+            zk::MultiWriteError::OperationFailed { index, source } => Failure { at: Some(index), why: source },
+        })
+    };
+    let committed = session.limit(committed).await.unwrap_or(Err(Failure { at: None, why: zk::Error::Timeout }));
     Ok(committed.map(|_| Epoch(epoch.wrapping_add(1))))
 }

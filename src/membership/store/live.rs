@@ -60,7 +60,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::snapshot`].
-    pub async fn watch_live(&self) -> Result<(Vec<NodeId>, impl Future<Output = ()> + Send + 'static)> {
+    pub async fn watch_live(&self) -> Result<(Vec<NodeId>, impl Future<Output = ()> + Send + use<>)> {
         let session = &self.session;
         let path = session.path("/live");
         let found = session.call(session.client().list_and_watch_children(&path)).await;

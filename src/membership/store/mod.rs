@@ -94,7 +94,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::snapshot`].
-    pub async fn watch_ring(&self) -> Result<impl Future<Output = ()> + Send + 'static> {
+    pub async fn watch_ring(&self) -> Result<impl Future<Output = ()> + Send + use<>> {
         let path = self.session.path("/ring");
         let watch = self.session.call(self.session.client().get_and_watch_data(&path)).await;
         let (_, _, watcher) = watch.map_err(|why| self.session.error("read /ring", why))?;

@@ -164,7 +164,12 @@ impl Session {
         &self,
         call: impl Future<Output = std::result::Result<T, zk::Error>>,
     ) -> std::result::Result<T, zk::Error> {
-        timeout(self.call_timeout, call).await.unwrap_or(Err(zk::Error::Timeout))
+        self.limit(call).await.unwrap_or(Err(zk::Error::Timeout))
+    }
+
+    /// As [`Session::call`], for calls with errors of another type: `None` at the time limit.
+    pub(crate) async fn limit<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        timeout(self.call_timeout, call).await.ok()
     }
 
     /// What a failed call means to the caller.

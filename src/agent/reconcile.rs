@@ -1,0 +1,312 @@
+//! Makes what ZooKeeper says of the member what is seen of its server, again after every change of either.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::claim::Claim;
+use super::founding::{is_member, register};
+use super::health::{Health, HealthWatch, Sighting};
+use super::info::Info;
+use super::options::AgentOptions;
+use super::record::{Author, Sight, wanted};
+use super::returns::Returns;
+use super::server::Connector;
+use super::unix_ms;
+use crate::membership::records::{LiveRecord, MemberRecord, VERSION};
+use crate::membership::{Change, Changed, Snapshot, Store};
+use crate::placement::{Phase, State};
+use crate::{Error, ErrorKind, Result};
+
+/// One agent's work, over all its sessions.
+pub(super) struct Reconciler {
+    pub(super) options: AgentOptions,
+    pub(super) connector: Connector,
+    pub(super) claim: Claim,
+    pub(super) health: HealthWatch,
+    /// `host:pid version`.
+    pub(super) agent: String,
+    /// `agent host:pid`.
+    pub(super) by: Arc<str>,
+    /// Where others reach the server.
+    pub(super) addr: Arc<str>,
+    pub(super) returns: Returns,
+    /// The flushes of this life of the server that are known and dealt with.
+    pub(super) flushes: Option<(String, u64)>,
+    /// The eviction that was warned of last.
+    pub(super) warned: Option<String>,
+}
+
+/// Why a round was not finished.
+enum Problem {
+    /// It will not go away by itself.
+    Fatal(Error),
+    /// Worth another try.
+    Later(Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        Problem::Later(error)
+    }
+}
+
+/// When to look again, if no event comes before; `None` for "not soon".
+type Wake = Option<Instant>;
+
+/// Events are what counts; this is for what an event could not tell.
+const ANYWAY: Duration = Duration::from_secs(5);
+const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// How soon to look again whether the holder of the member's node is gone.
+const UNDECIDED: Duration = Duration::from_millis(500);
+
+impl Reconciler {
+    /// Works until the session ends.
+    ///
+    /// # Errors
+    /// What makes this agent useless: it is refused, or another one lives.
+    pub(super) async fn serve(&mut self, store: &Store) -> Result<()> {
+        let mut pause = RETRY.0;
+        while !store.ended() {
+            match self.round(store).await {
+                Ok((changed, wake)) => {
+                    pause = RETRY.0;
+                    tokio::select! {
+                        _ = self.health.seen.changed() => {}
+                        () = changed => {}
+                        () = store.state_changed() => {}
+                        () = sleep_until(wake) => {}
+                    }
+                }
+                Err(Problem::Fatal(error)) => return Err(error),
+                Err(Problem::Later(error)) => {
+                    tracing::warn!(%error, member = %self.options.id, "the member's records are not as they should be");
+                    tokio::select! {
+                        _ = self.health.seen.changed() => {}
+                        () = store.state_changed() => {}
+                        () = sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(RETRY.1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares once and writes what differs. Returns what tells of the next change, and when to look anyway.
+    async fn round(
+        &mut self,
+        store: &Store,
+    ) -> std::result::Result<(impl Future<Output = ()> + use<>, Instant), Problem> {
+        // The watches before the reads, so that nothing after them is missed.
+        let ring = store.watch_ring().await.map_err(|error| self.at_first(error))?;
+        let (_, live) = store.watch_live().await?;
+        let snapshot = store.snapshot().await.map_err(|error| self.at_first(error))?;
+        let health = self.health.seen.borrow_and_update().clone();
+        let wake = match &health {
+            Health::Unknown => None,
+            Health::Answers(own) => self.answers(store, &snapshot, own).await?,
+            Health::Unverified(why) => self.unverified(why)?,
+            Health::Loading => {
+                self.silent(store, &snapshot, Sight::Unfit { why: "the server is loading its data" }).await?
+            }
+            Health::Hung => {
+                let sight = Sight::Dead { closed: false, why: "the server does not answer" };
+                self.silent(store, &snapshot, sight).await?
+            }
+            Health::Refused => {
+                let sight = Sight::Dead { closed: true, why: "no server listens at its address" };
+                self.silent(store, &snapshot, sight).await?
+            }
+        };
+        let changed = async move {
+            tokio::select! {
+                () = ring => {}
+                () = live => {}
+            }
+        };
+        let anyway = Instant::now() + ANYWAY;
+        Ok((changed, wake.map_or(anyway, |wake| wake.min(anyway))))
+    }
+
+    /// Whoever starts without a ring, or without a right to it, is told; a running agent waits for it to come back.
+    fn at_first(&self, error: Error) -> Problem {
+        match error.kind() {
+            ErrorKind::NotFounded | ErrorKind::Membership | ErrorKind::Denied if !self.claim.held() => {
+                Problem::Fatal(error)
+            }
+            _ => Problem::Later(error),
+        }
+    }
+
+    async fn answers(
+        &mut self,
+        store: &Store,
+        snapshot: &Snapshot,
+        own: &Sighting,
+    ) -> std::result::Result<Wake, Problem> {
+        let id = self.options.id.clone();
+        let (addr, by) = (self.addr.clone(), self.by.clone());
+        let author = Author { addr: &addr, by: &by, now_ms: unix_ms() };
+        let newcomer = match is_member(snapshot, &id) {
+            true => None,
+            false => {
+                let info = self.inspect().await?;
+                // Judged before the node is taken: who is refused leaves no trace.
+                register(snapshot, &self.options, &info, author).map_err(Problem::Fatal)?;
+                Some(info)
+            }
+        };
+        let want = LiveRecord {
+            v: VERSION,
+            run_id: own.run_id.clone(),
+            agent: self.agent.clone(),
+            client_id: own.client_id,
+            rest: Map::new(),
+        };
+        match self.claim.hold(store, snapshot.member(&id), &want, own, &self.connector).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(Instant::now() + UNDECIDED)),
+            Err(error) => return Err(refused_is_fatal(error)),
+        }
+        if let Some(info) = newcomer {
+            let changed = store.change(|snapshot| register(snapshot, &self.options, &info, author)).await;
+            let epoch = changed.map_err(refused_is_fatal)?.epoch();
+            tracing::info!(member = %id, addr = %self.addr, %epoch, "the member is registered");
+            return Ok(None);
+        }
+        self.warn_of_eviction(snapshot, own);
+        let flushed = self.flushed(snapshot, own);
+        let sight = match (own.replica, flushed) {
+            (true, _) => Sight::Unfit { why: "the server became a replica of another server" },
+            (false, true) => Sight::Unfit { why: "its data was flushed" },
+            (false, false) => Sight::Alive { run_id: &own.run_id },
+        };
+        let wake = self.write(store, snapshot, sight).await?;
+        self.flushes = Some((own.run_id.clone(), own.flushes));
+        // A flush that has been dealt with is followed by a return.
+        Ok(if flushed { Some(Instant::now()) } else { wake })
+    }
+
+    /// The server does not answer: the record says so, and then the node is given back.
+    async fn silent(
+        &mut self,
+        store: &Store,
+        snapshot: &Snapshot,
+        sight: Sight<'_>,
+    ) -> std::result::Result<Wake, Problem> {
+        let id = &self.options.id;
+        if !self.claim.held() {
+            // An agent that was started with another server's address, or beside another agent, must not fence a
+            // member that is well.
+            let named = snapshot.member(id).is_some_and(|record| record.addr == *self.addr);
+            if !named || store.live_of(id).await?.is_some() {
+                tracing::warn!(member = %id, addr = %self.addr, "waiting for the server to answer");
+                return Ok(Some(Instant::now() + UNDECIDED));
+            }
+        }
+        let wake = self.write(store, snapshot, sight).await?;
+        self.claim.release(store).await?;
+        Ok(wake)
+    }
+
+    fn unverified(&self, why: &str) -> std::result::Result<Wake, Problem> {
+        let message = format!("the server of {} answers {why} to its agent", self.options.id);
+        if !self.claim.held() && matches!(why, "WRONGPASS" | "NOAUTH" | "NOPERM") {
+            let error = Error::new(ErrorKind::Denied, message);
+            let hint = "give the agent a user and a password that may run PING, INFO, CLIENT and CONFIG GET";
+            return Err(Problem::Fatal(error.with_hint(hint)));
+        }
+        // It lives, so nothing is changed.
+        tracing::warn!("{message}");
+        Ok(None)
+    }
+
+    /// Writes the member's record, if it has to be.
+    async fn write(
+        &mut self,
+        store: &Store,
+        snapshot: &Snapshot,
+        sight: Sight<'_>,
+    ) -> std::result::Result<Wake, Problem> {
+        let id = self.options.id.clone();
+        let (addr, by) = (self.addr.clone(), self.by.clone());
+        let author = Author { addr: &addr, by: &by, now_ms: unix_ms() };
+        let same_life = |record: &MemberRecord| match sight {
+            Sight::Alive { run_id } => record.state() == State::Down && record.run_id == run_id,
+            Sight::Unfit { .. } | Sight::Dead { .. } => false,
+        };
+        let back = snapshot.member(&id).is_some_and(same_life);
+        let now = Instant::now();
+        let may_return = if back { self.returns.allowed(now) } else { true };
+        if !back {
+            self.returns.none();
+        }
+        let decide = |snapshot: &Snapshot| -> Result<Option<MemberRecord>> {
+            if !is_member(snapshot, &id) {
+                return Ok(None);
+            }
+            // Every generation was written with a rise of the epoch, so this is above all there were.
+            let unused = u64::try_from(snapshot.epoch.0).unwrap_or(0) + 2;
+            Ok(wanted(snapshot.member(&id), snapshot.phase()?, sight, author, unused, may_return))
+        };
+        if decide(snapshot)?.is_none() {
+            return Ok(self.returns.due());
+        }
+        let mut written = None;
+        let changed = store.change(|snapshot| {
+            written = decide(snapshot)?;
+            Ok(written.clone().map(|record| {
+                let mut change = Change::of(snapshot);
+                change.put(&id, record);
+                change
+            }))
+        });
+        let changed = changed.await?;
+        if let (Changed::Made(epoch), Some(record)) = (changed, written) {
+            let MemberRecord { state, generation, closed, reason, .. } = record;
+            tracing::info!(member = %id, %epoch, state, generation, closed, reason, "the member's record is written");
+            if back {
+                self.returns.made(now);
+            }
+        }
+        Ok(self.returns.due())
+    }
+
+    /// Whether the server was flushed since it was last dealt with.
+    fn flushed(&self, snapshot: &Snapshot, own: &Sighting) -> bool {
+        let founding = matches!(snapshot.phase(), Ok(Phase::Founding { .. }));
+        match &self.flushes {
+            // Counters that were reset, by CONFIG RESETSTAT or a new life, are no flush.
+            Some((run_id, known)) => !founding && *run_id == own.run_id && own.flushes > *known,
+            None => false,
+        }
+    }
+
+    fn warn_of_eviction(&mut self, snapshot: &Snapshot, own: &Sighting) {
+        let info = Info { policy: own.policy.clone(), ..Info::default() };
+        let why = info.eviction(snapshot.config.cache);
+        if let (Some(why), true) = (&why, why != self.warned) {
+            tracing::warn!(member = %self.options.id, why, "the server evicts keys");
+        }
+        self.warned = why;
+    }
+
+    /// Asks the server what only registration wants to know.
+    async fn inspect(&self) -> Result<Info> {
+        let failed = |why: super::server::Failure| {
+            Error::new(ErrorKind::Unreachable, format!("the server of {}: {why}", self.options.id))
+        };
+        let mut server = self.connector.connect(&self.options.redis, &self.claim.look).await.map_err(failed)?;
+        server.info(self.options.health.connect).await.map_err(failed)
+    }
+}
+
+fn refused_is_fatal(error: Error) -> Problem {
+    match error.kind() {
+        ErrorKind::Refused => Problem::Fatal(error),
+        _ => Problem::Later(error),
+    }
+}

@@ -1,0 +1,121 @@
+//! What a member's own agent writes into its record: decided from what is written and what is seen, by no clock.
+
+use serde_json::Map;
+
+use crate::membership::records::{MemberRecord, VERSION};
+use crate::placement::{Phase, State};
+
+/// What an agent sees of its own server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight<'a> {
+    /// It answers, and is fit to hold data.
+    Alive { run_id: &'a str },
+    /// It lives, but what it holds cannot be right: it is loading, copies another server, or was flushed.
+    Unfit { why: &'a str },
+    /// It hangs, or (`closed`) nobody listens at its port, so that it can answer nobody.
+    Dead { closed: bool, why: &'a str },
+}
+
+/// What goes into every record that this agent writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Author<'a> {
+    /// Where others reach the server.
+    pub(super) addr: &'a str,
+    /// `agent host:pid`.
+    pub(super) by: &'a str,
+    /// For people.
+    pub(super) now_ms: u64,
+}
+
+/// Why a member that is back is not read.
+pub(super) const FILLING: &str = "waits for filling: its data is not known to be whole";
+/// Why a member that is back is not even joining.
+pub(super) const WAITS: &str = "waits: a member joins only while the ring is still or filling";
+
+/// What has to be written now; `None` if the record is right.
+///
+/// - `generation` is above every generation that this member has had, for a record that cannot be read.
+/// - `may_return` is whether a process that never died may come back now: each of its returns costs a whole filling.
+pub(super) fn wanted(
+    record: Option<&MemberRecord>,
+    phase: Phase,
+    sight: Sight<'_>,
+    author: Author<'_>,
+    generation: u64,
+    may_return: bool,
+) -> Option<MemberRecord> {
+    let with = |record: &MemberRecord, state: State, closed: bool, reason: &str| MemberRecord {
+        state: state.as_str().to_owned(),
+        closed,
+        reason: Some(reason.to_owned()),
+        by: Some(author.by.to_owned()),
+        since: Some(author.now_ms),
+        ..record.clone()
+    };
+    let Some(record) = record else {
+        // Without a record it counts as down already, so only a return has to be written.
+        let Sight::Alive { run_id } = sight else { return None };
+        let fresh = MemberRecord {
+            v: VERSION,
+            addr: author.addr.to_owned(),
+            state: State::Down.as_str().to_owned(),
+            generation: generation.saturating_sub(1),
+            run_id: run_id.to_owned(),
+            closed: false,
+            reason: None,
+            by: None,
+            since: None,
+            rest: Map::new(),
+        };
+        return Some(returned(&fresh, phase, run_id, author, with));
+    };
+    match (sight, record.state()) {
+        (Sight::Dead { closed, why }, State::Up | State::Joining) => Some(with(record, State::Down, closed, why)),
+        // Fenced by somebody else, or hung before it died: now it is known to answer nobody.
+        (Sight::Dead { closed: true, .. }, State::Down) if !record.closed => {
+            Some(MemberRecord { closed: true, ..record.clone() })
+        }
+        (Sight::Dead { .. }, State::Down) => None,
+        (Sight::Unfit { why }, State::Up | State::Joining) => Some(with(record, State::Down, false, why)),
+        (Sight::Unfit { .. }, State::Down) if record.closed => Some(MemberRecord { closed: false, ..record.clone() }),
+        (Sight::Unfit { .. }, State::Down) => None,
+        (Sight::Alive { run_id }, State::Up | State::Joining) if record.run_id == run_id => {
+            let moved = record.addr != author.addr;
+            moved.then(|| MemberRecord { addr: author.addr.to_owned(), ..record.clone() })
+        }
+        (Sight::Alive { run_id }, State::Up | State::Joining) => Some(returned(record, phase, run_id, author, with)),
+        (Sight::Alive { run_id }, State::Down) => {
+            let back = may_return || record.run_id != run_id;
+            let next = back.then(|| returned(record, phase, run_id, author, with))?;
+            // Waiting is said once, not each time that it is looked at.
+            let said = next.state() == State::Down && record.reason.as_deref() == Some(WAITS) && !record.closed;
+            (!said).then_some(next)
+        }
+    }
+}
+
+/// The record of a server that is back: a new life of its data.
+fn returned(
+    record: &MemberRecord,
+    phase: Phase,
+    run_id: &str,
+    author: Author<'_>,
+    with: impl Fn(&MemberRecord, State, bool, &str) -> MemberRecord,
+) -> MemberRecord {
+    let lives_on = |state, reason| MemberRecord {
+        generation: record.generation.saturating_add(1),
+        run_id: run_id.to_owned(),
+        addr: author.addr.to_owned(),
+        ..with(record, state, false, reason)
+    };
+    match phase {
+        Phase::Still | Phase::Filling => lives_on(State::Joining, FILLING),
+        // Nobody has read or written the ring yet, so nothing can be missing.
+        Phase::Founding { .. } => lives_on(State::Up, "back before the ring was founded"),
+        Phase::Syncing | Phase::Retiring => with(record, State::Down, false, WAITS),
+    }
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -1,0 +1,120 @@
+use super::*;
+use proptest::prelude::*;
+
+const AUTHOR: Author<'static> = Author { addr: "redis://h:1", by: "agent h:1", now_ms: 9 };
+const DEAD: Sight<'static> = Sight::Dead { closed: true, why: "dead" };
+const HUNG: Sight<'static> = Sight::Dead { closed: false, why: "hung" };
+const UNFIT: Sight<'static> = Sight::Unfit { why: "unfit" };
+
+fn alive(run_id: &str) -> Sight<'_> {
+    Sight::Alive { run_id }
+}
+
+fn record(state: State) -> MemberRecord {
+    MemberRecord {
+        v: 1,
+        addr: AUTHOR.addr.to_owned(),
+        state: state.as_str().to_owned(),
+        generation: 3,
+        run_id: "old".to_owned(),
+        closed: false,
+        reason: None,
+        by: None,
+        since: None,
+        rest: Map::from_iter([("x".to_owned(), true.into())]),
+    }
+}
+
+fn want(record: &MemberRecord, phase: Phase, sight: Sight<'_>) -> Option<MemberRecord> {
+    wanted(Some(record), phase, sight, AUTHOR, 100, true)
+}
+
+#[test]
+fn a_dead_or_hung_server_is_down_and_closed_only_when_nobody_listens() {
+    for state in [State::Up, State::Joining] {
+        let down = want(&record(state), Phase::Still, DEAD).unwrap();
+        assert_eq!((down.state(), down.closed, down.generation), (State::Down, true, 3));
+        assert_eq!(
+            (down.reason.as_deref(), down.by.as_deref(), down.since),
+            (Some("dead"), Some("agent h:1"), Some(9))
+        );
+        assert!(!want(&record(state), Phase::Still, HUNG).unwrap().closed);
+        let unfit = want(&record(state), Phase::Still, UNFIT).unwrap();
+        assert_eq!((unfit.state(), unfit.closed, unfit.reason.as_deref()), (State::Down, false, Some("unfit")));
+    }
+    // It hung, and then it died.
+    assert!(want(&record(State::Down), Phase::Still, DEAD).unwrap().closed);
+    let closed = MemberRecord { closed: true, ..record(State::Down) };
+    assert_eq!((want(&closed, Phase::Still, DEAD), want(&closed, Phase::Still, HUNG)), (None, None));
+}
+
+#[test]
+fn a_server_that_is_back_joins_with_a_new_generation() {
+    for phase in [Phase::Still, Phase::Filling] {
+        for (state, run_id) in [(State::Down, "old"), (State::Down, "new"), (State::Up, "new"), (State::Joining, "new")]
+        {
+            let closed = MemberRecord { closed: state == State::Down, ..record(state) };
+            let back = want(&closed, phase, alive(run_id)).unwrap();
+            assert_eq!((back.state(), back.generation, back.closed), (State::Joining, 4, false), "{state} {run_id}");
+            assert_eq!((back.run_id.as_str(), back.reason.as_deref()), (run_id, Some(FILLING)));
+        }
+    }
+    for phase in [Phase::Syncing, Phase::Retiring] {
+        for (state, run_id) in [(State::Down, "old"), (State::Up, "new"), (State::Joining, "new")] {
+            let waits = want(&record(state), phase, alive(run_id)).unwrap();
+            assert_eq!((waits.state(), waits.generation, waits.run_id.as_str()), (State::Down, 3, "old"));
+            assert_eq!((want(&waits, phase, alive(run_id)), waits.reason.as_deref()), (None, Some(WAITS)));
+        }
+    }
+}
+
+#[test]
+fn a_process_that_never_died_returns_only_when_it_may() {
+    let down = record(State::Down);
+    assert_eq!(wanted(Some(&down), Phase::Still, alive("old"), AUTHOR, 100, false), None);
+    assert!(wanted(Some(&down), Phase::Still, alive("new"), AUTHOR, 100, false).is_some());
+}
+
+#[test]
+fn a_server_that_only_moved_gets_its_new_address() {
+    let elsewhere = Author { addr: "redis://h:2", ..AUTHOR };
+    for state in [State::Up, State::Joining] {
+        let moved = wanted(Some(&record(state)), Phase::Still, alive("old"), elsewhere, 100, true).unwrap();
+        assert_eq!(moved, MemberRecord { addr: "redis://h:2".into(), ..record(state) });
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_written_anew_above_all_generations() {
+    let back = wanted(None, Phase::Still, alive("new"), AUTHOR, 100, false).unwrap();
+    assert_eq!((back.state(), back.generation, back.run_id.as_str()), (State::Joining, 100, "new"));
+    assert_eq!(
+        (wanted(None, Phase::Still, DEAD, AUTHOR, 100, true), wanted(None, Phase::Still, UNFIT, AUTHOR, 100, true)),
+        (None, None)
+    );
+}
+
+proptest! {
+    /// Whatever was written and is seen: never straight to up after founding, the generation never falls, unknown
+    /// fields stay, and once written there is nothing more to write.
+    #[test]
+    fn every_decision_keeps_the_promises(
+        state in prop::sample::select(vec![State::Up, State::Down, State::Joining]),
+        closed in any::<bool>(),
+        phase in prop::sample::select(vec![Phase::Still, Phase::Filling, Phase::Syncing, Phase::Retiring]),
+        sight in prop::sample::select(vec![alive("old"), alive("new"), DEAD, HUNG, UNFIT]),
+        may_return in any::<bool>(),
+    ) {
+        let before = MemberRecord { closed, ..record(state) };
+        if let Some(after) = wanted(Some(&before), phase, sight, AUTHOR, 100, may_return) {
+            prop_assert!(after != before);
+            prop_assert!(after.state() != State::Up || before.state() == State::Up);
+            prop_assert!(after.generation >= before.generation);
+            prop_assert_eq!(after.run_id != before.run_id, after.run_id != before.run_id && after.generation > before.generation);
+            prop_assert_eq!(&after.rest, &before.rest);
+            prop_assert_eq!(wanted(Some(&after), phase, sight, AUTHOR, 100, may_return), None);
+        } else if before.state() == State::Up {
+            prop_assert_eq!(sight, alive("old"));
+        }
+    }
+}

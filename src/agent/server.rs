@@ -1,0 +1,218 @@
+//! The agent's own connection to a Redis server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, cmd};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::info::{Client, Info, clients};
+use super::options::{AgentOptions, Credentials};
+use crate::membership::Address;
+use crate::{Error, ErrorKind, Result};
+
+/// How to connect to servers.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    credentials: Credentials,
+    timeout: Duration,
+    #[cfg(feature = "tls")]
+    tls: tokio_rustls::TlsConnector,
+}
+
+/// A connection, and the task that drives it.
+pub(crate) struct Server {
+    connection: MultiplexedConnection,
+    driver: AbortHandle,
+    client_id: u64,
+}
+
+/// Why a server did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nobody listens at its port.
+    Refused,
+    /// It said nothing in time.
+    Silent,
+    /// The connection could not be made, or broke.
+    Lost(String),
+    /// It answers that it is loading its data.
+    Loading,
+    /// It answers, with an error: it lives, and nothing more is known.
+    Answered(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Refused => f.write_str("connection refused"),
+            Failure::Silent => f.write_str("no answer"),
+            Failure::Lost(why) => write!(f, "connection lost ({why})"),
+            Failure::Loading => f.write_str("it is loading its data"),
+            Failure::Answered(why) => write!(f, "it answers {why}"),
+        }
+    }
+}
+
+impl Failure {
+    fn of(error: RedisError) -> Failure {
+        // The text of an error reply may repeat arguments; its code does not.
+        match (error.kind(), error.code()) {
+            (redis::ErrorKind::AuthenticationFailed, _) => Failure::Answered("WRONGPASS".to_owned()),
+            (_, Some("LOADING")) => Failure::Loading,
+            (_, Some(code)) => Failure::Answered(code.to_owned()),
+            (_, None) if error.is_connection_refusal() => Failure::Refused,
+            (_, None) if error.is_timeout() => Failure::Silent,
+            (_, None) => Failure::Lost(error.category().to_owned()),
+        }
+    }
+}
+
+impl Connector {
+    /// # Errors
+    /// `Invalid` where certificates cannot be used.
+    pub(crate) fn new(options: &AgentOptions) -> Result<Connector> {
+        Ok(Connector {
+            credentials: options.credentials.clone(),
+            timeout: options.health.connect,
+            #[cfg(feature = "tls")]
+            tls: tls_connector(options.authorities.as_deref())?,
+        })
+    }
+
+    /// Connects, and asks for its number there. The time limit covers the handshake: the kernel accepts
+    /// connections for a server that hangs.
+    pub(crate) async fn connect(&self, address: &Address, name: &str) -> Result<Server, Failure> {
+        timeout(self.timeout, self.handshake(address, name)).await.unwrap_or(Err(Failure::Silent))
+    }
+
+    async fn handshake(&self, address: &Address, name: &str) -> Result<Server, Failure> {
+        let io = |why: std::io::Error| match why.kind() {
+            std::io::ErrorKind::ConnectionRefused => Failure::Refused,
+            std::io::ErrorKind::TimedOut => Failure::Silent,
+            kind => Failure::Lost(kind.to_string()),
+        };
+        let stream = TcpStream::connect(address.host_port()).await.map_err(io)?;
+        stream.set_nodelay(true).map_err(io)?;
+        if !address.tls {
+            return self.greet(stream, name).await;
+        }
+        #[cfg(feature = "tls")]
+        {
+            let host = rustls::pki_types::ServerName::try_from(address.host.clone())
+                .map_err(|_| Failure::Lost("its host is no name that a certificate can have".to_owned()))?;
+            let stream = self.tls.connect(host, stream).await.map_err(io)?;
+            self.greet(stream, name).await
+        }
+        #[cfg(not(feature = "tls"))]
+        Err(Failure::Lost("this build has no TLS".to_owned()))
+    }
+
+    async fn greet<S>(&self, stream: S, name: &str) -> Result<Server, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut settings = RedisConnectionInfo::default().set_skip_set_lib_name();
+        if let Some(username) = &self.credentials.username {
+            settings = settings.set_username(username);
+        }
+        if let Some(password) = &self.credentials.password {
+            settings = settings.set_password(password);
+        }
+        // Every call here has a time limit of its own.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let connecting = MultiplexedConnection::new_with_config(&settings, stream, config);
+        let (connection, driver) = connecting.await.map_err(Failure::of)?;
+        let driver = tokio::spawn(driver).abort_handle();
+        let mut server = Server { connection, driver, client_id: 0 };
+        let mut handshake = redis::pipe();
+        handshake.cmd("CLIENT").arg("SETNAME").arg(name).ignore().cmd("CLIENT").arg("ID");
+        let asked = handshake.query_async::<(u64,)>(&mut server.connection).await;
+        (server.client_id,) = asked.map_err(Failure::of)?;
+        Ok(server)
+    }
+}
+
+impl Server {
+    /// The number of this connection in the server's `CLIENT LIST`.
+    pub(crate) fn client_id(&self) -> u64 {
+        self.client_id
+    }
+
+    /// Whether it answers within the time.
+    pub(crate) async fn ping(&mut self, within: Duration) -> Result<(), Failure> {
+        self.ask::<redis::Value>(&cmd("PING"), within).await.map(drop)
+    }
+
+    /// What it says of itself.
+    pub(crate) async fn info(&mut self, within: Duration) -> Result<Info, Failure> {
+        let mut sections = redis::pipe();
+        // One `INFO` with several sections needs Redis 7.
+        for section in ["server", "replication", "persistence", "memory", "commandstats", "keyspace"] {
+            sections.cmd("INFO").arg(section);
+        }
+        let asked = timeout(within, sections.query_async::<Vec<String>>(&mut self.connection)).await;
+        let text = asked.map_err(|_| Failure::Silent)?.map_err(Failure::of)?;
+        let mut info = Info::parse(&text.join("\n"));
+        if info.policy.is_empty() {
+            // Some old servers do not have it there, and some forbid CONFIG; then nothing is known of it.
+            let asked = self.ask::<Vec<String>>(cmd("CONFIG").arg("GET").arg("maxmemory-policy"), within).await;
+            info.policy = asked.ok().and_then(|pair| pair.into_iter().nth(1)).unwrap_or_default();
+        }
+        Ok(info)
+    }
+
+    /// Who is connected to it.
+    pub(crate) async fn clients(&mut self, within: Duration) -> Result<Vec<Client>, Failure> {
+        let text = self.ask::<String>(cmd("CLIENT").arg("LIST"), within).await?;
+        Ok(clients(&text))
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&mut self, cmd: &Cmd, within: Duration) -> Result<T, Failure> {
+        timeout(within, cmd.query_async(&mut self.connection)).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+#[cfg(feature = "tls")]
+fn tls_connector(authorities: Option<&str>) -> Result<tokio_rustls::TlsConnector> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    let invalid = |why: &'static str| Error::new(ErrorKind::Invalid, why);
+    let mut roots = rustls::RootCertStore::empty();
+    match authorities {
+        Some(pem) => {
+            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                let certificate =
+                    certificate.map_err(|why| invalid("the authorities for Redis are not PEM").with_source(why))?;
+                roots
+                    .add(certificate)
+                    .map_err(|why| invalid("an authority for Redis cannot be used").with_source(why))?;
+            }
+            if roots.is_empty() {
+                return Err(invalid("the authorities for Redis hold no certificate"));
+            }
+        }
+        None => {
+            // Some of a system's certificates may be too old to be read; what counts is whether the one needed is there.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|why| invalid("TLS cannot be set up").with_source(why))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
+}
