@@ -2,6 +2,7 @@
 
 mod breaker;
 mod connect;
+mod driver;
 mod inflight;
 mod latency;
 mod link;
