@@ -54,7 +54,7 @@ impl ConnectionLike for RingConnection {
         if tracing::enabled!(tracing::Level::DEBUG) {
             return traced(&self.inner.core, snapshot, cmd);
         }
-        Box::pin(self.inner.core.run(snapshot, cmd))
+        self.inner.core.run(snapshot, cmd)
     }
 
     fn req_packed_commands<'a>(&'a mut self, _: &'a Pipeline, _: usize, _: usize) -> RedisFuture<'a, Vec<Value>> {
@@ -75,5 +75,5 @@ fn traced<'a>(core: &'a Arc<Core>, snapshot: &'a Arc<Snapshot>, cmd: &'a Cmd) ->
     let span = tracing::debug_span!(
         "command", name = command::name(cmd), epoch = %topology.epoch(), fingerprint = %topology.fingerprint()
     );
-    Box::pin(core.run(snapshot, cmd).instrument(span))
+    Box::pin(span.in_scope(|| core.run(snapshot, cmd)).instrument(span))
 }
