@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, RedisFuture, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -171,25 +171,26 @@ impl Core {
         snapshot.seats.iter().map(of).collect()
     }
 
-    /// Runs one command.
+    /// Runs one command. What can be decided before anything is sent is decided here, so that the future of each kind
+    /// of command holds only what that kind needs.
     ///
     /// # Errors
     /// The ring's own errors are found with [`Error::of_redis`]; a server's error reply is in the value.
     #[inline]
-    pub(crate) async fn run(self: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd) -> RedisResult<Value> {
+    pub(crate) fn run<'a>(self: &'a Arc<Core>, snapshot: &'a Arc<Snapshot>, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match command::plan(cmd) {
             Ok(Plan::Read { key, row }) => {
                 let token = Token::of_key(key);
                 match row.answer {
-                    Answer::Whole => read::read(self, snapshot, cmd, token).await,
-                    Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)).await,
+                    Answer::Whole => Box::pin(read::read(self, snapshot, cmd, token)),
+                    Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
                 }
             }
             Ok(plan @ Plan::Write { key, .. }) => {
                 let token = Token::of_key(key);
-                write::write(self, snapshot, cmd, &plan, token).await
+                Box::pin(write::write(self, snapshot, cmd, plan, token))
             }
-            Err(refusal) => Err(self.refused(refusal)),
+            Err(refusal) => Box::pin(std::future::ready(Err(self.refused(refusal)))),
         }
     }
 

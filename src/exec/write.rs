@@ -28,7 +28,7 @@ pub(super) async fn write(
     core: &Arc<Core>,
     snapshot: &Arc<Snapshot>,
     cmd: &Cmd,
-    plan: &Plan<'_>,
+    plan: Plan<'_>,
     token: Token,
 ) -> RedisResult<Value> {
     let mut write = Write { core: Arc::clone(core), snapshot: Arc::clone(snapshot), token, early: None };
@@ -43,7 +43,7 @@ pub(super) async fn write(
         let waiting = Box::pin(write.when_connected(cmd));
         return in_task(core, waiting, acknowledged).await;
     };
-    let order = Order::of(cmd, plan, &owners);
+    let order = Order::of(cmd, &plan, &owners);
     let mut first = Some((write, order, owners));
     let begun = poll_fn(|cx| {
         Poll::Ready(first.take().map(|(mut write, order, owners)| {

@@ -8,6 +8,7 @@ use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisEr
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::driver::{self, Reads};
 use super::inflight;
 use super::link::{Clock, Link};
 use super::ticker::Ticker;
@@ -133,6 +134,8 @@ async fn greet(
     // Our own clock decides when a request is late. The queue is as long as requests may be in flight, and one
     // more for a probe, so that a first poll always enqueues.
     let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::LIMIT + 16);
+    let reads = Reads::new();
+    let stream = driver::Stream::new(stream, &reads);
     let (mut connection, driver) =
         MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(|error| {
             if protocol == ProtocolVersion::RESP3 && is_hello_refused(&error) {
@@ -141,7 +144,7 @@ async fn greet(
                 Refusal::Other(refused(address, error))
             }
         })?;
-    let driver = tokio::spawn(driver);
+    let driver = tokio::spawn(driver::drive(reads, driver));
     let abort = driver.abort_handle();
     let clock = Clock::local();
     match introduce(address, &mut connection, &clock).await {
