@@ -34,6 +34,8 @@ pub(super) enum Verdict {
     Fine,
     /// The ring is degraded, copies differ, or a server answered with an error; it was said where.
     Degraded,
+    /// It was ended by a signal before its end, and has cleaned up.
+    Interrupted,
 }
 
 impl Verdict {
@@ -45,6 +47,8 @@ impl Verdict {
         match self {
             Verdict::Fine => ExitCode::SUCCESS,
             Verdict::Degraded => ExitCode::from(1),
+            // What shells show for a command ended by Ctrl-C.
+            Verdict::Interrupted => ExitCode::from(130),
         }
     }
 }

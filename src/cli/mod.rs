@@ -7,6 +7,7 @@
 mod agent;
 mod completions;
 mod context;
+mod demo;
 mod digest;
 mod exec;
 mod exit;
@@ -54,6 +55,7 @@ enum Verb {
     Exec(exec::Exec),
     Init(init::Init),
     Agent(agent::Agent),
+    Demo(demo::Demo),
     Completions(completions::Completions),
 }
 
@@ -88,6 +90,7 @@ async fn run(verb: Verb, context: &Context) -> Result<Verdict, Failure> {
         Verb::Exec(verb) => verb.run(context).await,
         Verb::Init(verb) => verb.run(context).await,
         Verb::Agent(verb) => verb.run(context).await,
+        Verb::Demo(verb) => verb.run(context).await,
         Verb::Completions(verb) => verb.run(context),
     }
 }

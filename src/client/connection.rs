@@ -6,10 +6,12 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
+use tracing::Instrument;
 
 use super::Inner;
+use crate::command;
 use crate::error::{Error, ErrorKind};
-use crate::exec::Snapshot;
+use crate::exec::{Core, Snapshot};
 
 /// A connection to the whole ring.
 ///
@@ -49,8 +51,10 @@ impl RingConnection {
 impl ConnectionLike for RingConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         let snapshot = self.snapshot.load();
-        let core = &self.inner.core;
-        Box::pin(core.run(snapshot, cmd))
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            return traced(&self.inner.core, snapshot, cmd);
+        }
+        self.inner.core.run(snapshot, cmd)
     }
 
     fn req_packed_commands<'a>(&'a mut self, _: &'a Pipeline, _: usize, _: usize) -> RedisFuture<'a, Vec<Value>> {
@@ -62,4 +66,14 @@ impl ConnectionLike for RingConnection {
     fn get_db(&self) -> i64 {
         self.inner.core.topology().config().db
     }
+}
+
+/// With a span around the events of every attempt. Without a subscriber that asks for it, a command pays one comparison.
+#[cold]
+fn traced<'a>(core: &'a Arc<Core>, snapshot: &'a Arc<Snapshot>, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+    let topology = snapshot.topology();
+    let span = tracing::debug_span!(
+        "command", name = command::name(cmd), epoch = %topology.epoch(), fingerprint = %topology.fingerprint()
+    );
+    Box::pin(span.in_scope(|| core.run(snapshot, cmd)).instrument(span))
 }

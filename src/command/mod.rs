@@ -23,7 +23,7 @@ mod tests;
 pub use index::{lookup, lookup_sub, resolve};
 pub use keys::{Key, NoKeys, keys};
 pub use refusal::{Refusal, RefusalKind};
-pub use request::{Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, name, plan};
+pub use request::{Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, cursor, name, plan, with_cursor};
 pub use row::{
     Access, Answer, Begin, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication, Role,
     Row, Scan, Split, Support, Takes, Unit, Why, Word,

@@ -214,6 +214,47 @@ pub fn name(cmd: &Cmd) -> &'static str {
     resolve(name, args.next().map(Option::unwrap_or_default)).map_or("UNKNOWN", |row| row.upper)
 }
 
+/// The cursor of a command whose answer comes in [parts](super::Answer::Part): its argument after the key.
+///
+/// redis-rs keeps the cursor of its own iterators out of the arguments, so it is read from the packed command, where it
+/// is always written.
+#[must_use]
+pub fn cursor(cmd: &Cmd) -> Option<u64> {
+    let packed = cmd.get_packed_command();
+    let (_, mut rest) = line(&packed)?;
+    for _ in 0..2 {
+        // The key may hold any bytes, so the lengths count and not the line ends.
+        let (header, after) = line(rest)?;
+        let length: usize = number(header.strip_prefix(b"$")?)?;
+        rest = after.get(length.checked_add(2)?..)?;
+    }
+    let (_, rest) = line(rest)?;
+    number(line(rest)?.0)
+}
+
+/// What stands before the first line end, and what after it.
+fn line(packed: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = packed.windows(2).position(|pair| pair == b"\r\n")?;
+    Some((&packed[..end], &packed[end + 2..]))
+}
+
+fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The same command with another cursor.
+#[must_use]
+pub fn with_cursor(cmd: &Cmd, cursor: u64) -> Cmd {
+    let mut changed = Cmd::new();
+    for (at, word) in words(cmd).enumerate() {
+        match word {
+            Some(word) if at != 2 => changed.arg(word),
+            Some(_) | None => changed.arg(cursor),
+        };
+    }
+    changed
+}
+
 /// The arguments, the name first; `None` is a cursor.
 #[inline]
 fn words(cmd: &Cmd) -> impl Clone + ExactSizeIterator<Item = Option<&[u8]>> {

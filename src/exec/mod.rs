@@ -3,6 +3,7 @@
 //! A [`Core`] holds the snapshot that everybody reads once per request; [`Core::run`] decides with the command table
 //! whether a call is a read or a write and hands it on.
 
+mod part;
 mod read;
 mod reply;
 mod round;
@@ -15,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, RedisFuture, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::command::{self, Plan, Refusal};
+use crate::command::{self, Answer, Plan, Refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 use crate::node::{ConnectOptions, Node, Target, Ticker};
@@ -170,22 +171,26 @@ impl Core {
         snapshot.seats.iter().map(of).collect()
     }
 
-    /// Runs one command.
+    /// Runs one command. What can be decided before anything is sent is decided here, so that the future of each kind
+    /// of command holds only what that kind needs.
     ///
     /// # Errors
     /// The ring's own errors are found with [`Error::of_redis`]; a server's error reply is in the value.
     #[inline]
-    pub(crate) async fn run(self: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd) -> RedisResult<Value> {
+    pub(crate) fn run<'a>(self: &'a Arc<Core>, snapshot: &'a Arc<Snapshot>, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match command::plan(cmd) {
-            Ok(Plan::Read { key, .. }) => {
+            Ok(Plan::Read { key, row }) => {
                 let token = Token::of_key(key);
-                read::read(self, snapshot, cmd, token).await
+                match row.answer {
+                    Answer::Whole => Box::pin(read::read(self, snapshot, cmd, token)),
+                    Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
+                }
             }
             Ok(plan @ Plan::Write { key, .. }) => {
                 let token = Token::of_key(key);
-                write::write(self, snapshot, cmd, &plan, token).await
+                Box::pin(write::write(self, snapshot, cmd, plan, token))
             }
-            Err(refusal) => Err(self.refused(refusal)),
+            Err(refusal) => Box::pin(std::future::ready(Err(self.refused(refusal)))),
         }
     }
 
@@ -234,6 +239,10 @@ impl Snapshot {
             })
             .collect();
         Snapshot { topology, seats }
+    }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     #[inline]

@@ -23,29 +23,52 @@ use crate::policy::ReadPolicy;
 /// Reads a key of this token from one of its owners.
 ///
 /// The usual case, an owner that is connected and answers in its usual time, costs one round trip and allocates
-/// nothing of its own; everything else is [`Race`].
+/// nothing of its own; everything else is a [`Race`].
 #[inline]
 pub(super) async fn read(core: &Core, snapshot: &Arc<Snapshot>, cmd: &Cmd, token: Token) -> RedisResult<Value> {
-    if core.options.read_policy == ReadPolicy::Primary
-        && let Some(&owner) = snapshot.topology.serving().owners(token).first()
-        && let seat = snapshot.seat(owner)
-        && seat.up
-        && seat.node.is_trusted()
-        && let Some(link) = seat.node.link()
-        && !link.is_silent()
-    {
-        let send = pin!(link.send(cmd));
-        let mut attempt = Attempt::new(&link, send);
-        let event = attempt.within(link.hedge_after_ms()).await;
-        return match event {
-            Some(Ok(value)) if judge(&value) == Verdict::Answer => {
-                seat.node.succeeded();
-                Ok(value)
-            }
-            event => Box::pin(race(core, snapshot, cmd, token, Some((owner, &link, &mut attempt, event)))).await,
-        };
+    let Some((owner, link)) = first_choice(&core.options.read_policy, snapshot, token) else {
+        return Box::pin(race(core, snapshot, cmd, token, None::<Begun<'_, '_, Nothing>>)).await;
+    };
+    let send = pin!(link.send(cmd));
+    let mut attempt = Attempt::new(&link, send);
+    match attempt.within(link.hedge_after_ms()).await {
+        Some(Ok(value)) if judge(&value) == Verdict::Answer => {
+            snapshot.seat(owner).node.succeeded();
+            Ok(value)
+        }
+        event => Box::pin(race(core, snapshot, cmd, token, Some((owner, &link, &mut attempt, event)))).await,
     }
-    Box::pin(race(core, snapshot, cmd, token, None::<Begun<'_, '_, Nothing>>)).await
+}
+
+/// The first owner in the policy's order that is up, connected, and neither silent nor failing.
+#[inline]
+fn first_choice(policy: &ReadPolicy, snapshot: &Snapshot, token: Token) -> Option<(MemberIndex, Arc<Link>)> {
+    in_order(policy, snapshot, token).find_map(|owner| {
+        let seat = snapshot.seat(owner);
+        let link = seat.node.link().filter(|link| seat.up && !link.is_silent())?;
+        seat.node.is_trusted().then_some((owner, link))
+    })
+}
+
+/// The owners in the policy's order, whatever their state.
+#[inline]
+pub(super) fn in_order<'a>(
+    policy: &ReadPolicy,
+    snapshot: &'a Snapshot,
+    token: Token,
+) -> impl Iterator<Item = MemberIndex> + use<'a> {
+    let owners = snapshot.topology.serving().owners(token);
+    let first = match policy {
+        ReadPolicy::Primary => 0,
+        ReadPolicy::Replica => usize::from(owners.len() > 1),
+        ReadPolicy::Any => fastrand::usize(..owners.len().max(1)),
+        ReadPolicy::Nearest { zone } => {
+            let here = |owner: &MemberIndex| snapshot.topology.member(*owner).zone.as_ref() == Some(zone);
+            owners.iter().position(here).unwrap_or(0)
+        }
+    };
+    let (before, from) = owners.split_at(first.min(owners.len()));
+    from.iter().chain(before).copied()
 }
 
 /// A first attempt and what came of it so far.
@@ -154,7 +177,7 @@ impl<'a> Race<'a> {
         let mut in_trouble = None;
         for owner in in_order(&self.core.options.read_policy, snapshot, token) {
             let seat = snapshot.seat(owner);
-            let Some(link) = seat.node.link() else { continue };
+            let Some(link) = seat.node.link().filter(|_| seat.up) else { continue };
             if self.asked.iter().any(|(id, asked)| id == seat.node.id() && Arc::ptr_eq(asked, &link)) {
                 continue;
             }
@@ -191,27 +214,6 @@ impl<'a> Race<'a> {
     fn lost(&self, snapshot: &Snapshot, token: Token) -> redis::RedisError {
         no_owner(snapshot, token, &self.failures, "read").into()
     }
-}
-
-/// The owners that may answer, in the order of the policy.
-fn in_order(policy: &ReadPolicy, snapshot: &Snapshot, token: Token) -> Vec<MemberIndex> {
-    let topology = &snapshot.topology;
-    let mut owners: Vec<MemberIndex> = topology.readers(token).filter(|owner| snapshot.seat(*owner).up).collect();
-    match policy {
-        ReadPolicy::Primary => {}
-        ReadPolicy::Replica => {
-            let first = usize::from(owners.len() > 1);
-            owners.rotate_left(first);
-        }
-        ReadPolicy::Any => {
-            if owners.len() > 1 {
-                let first = fastrand::usize(..owners.len());
-                owners.rotate_left(first);
-            }
-        }
-        ReadPolicy::Nearest { zone } => owners.sort_by_key(|owner| topology.member(*owner).zone.as_ref() != Some(zone)),
-    }
-    owners
 }
 
 /// Why no owner could answer or be written, member by member.

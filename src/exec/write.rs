@@ -10,6 +10,7 @@ use redis::{Cmd, RedisResult, Value};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::read::no_owner;
 use super::round::{End, Failures, Owner, Owners, Place, Round};
@@ -27,7 +28,7 @@ pub(super) async fn write(
     core: &Arc<Core>,
     snapshot: &Arc<Snapshot>,
     cmd: &Cmd,
-    plan: &Plan<'_>,
+    plan: Plan<'_>,
     token: Token,
 ) -> RedisResult<Value> {
     let mut write = Write { core: Arc::clone(core), snapshot: Arc::clone(snapshot), token, early: None };
@@ -42,7 +43,7 @@ pub(super) async fn write(
         let waiting = Box::pin(write.when_connected(cmd));
         return in_task(core, waiting, acknowledged).await;
     };
-    let order = Order::of(cmd, plan, &owners);
+    let order = Order::of(cmd, &plan, &owners);
     let mut first = Some((write, order, owners));
     let begun = poll_fn(|cx| {
         Poll::Ready(first.take().map(|(mut write, order, owners)| {
@@ -67,7 +68,7 @@ async fn in_task<F>(core: &Core, running: Pin<Box<F>>, early: Option<oneshot::Re
 where
     F: Future<Output = RedisResult<Value>> + Send + 'static,
 {
-    let task = core.runtime.spawn(running);
+    let task = core.runtime.spawn(running.in_current_span());
     if let Some(early) = early
         && let Ok(value) = early.await
     {
@@ -307,7 +308,7 @@ impl<F: Future<Output = RedisResult<Value>> + Send + 'static> Future for Unbroke
 impl<F: Future<Output = RedisResult<Value>> + Send + 'static> Drop for Unbroken<'_, F> {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
-            self.runtime.spawn(running);
+            self.runtime.spawn(running.in_current_span());
         }
     }
 }

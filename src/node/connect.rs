@@ -8,6 +8,7 @@ use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisEr
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::driver::{self, Reads};
 use super::inflight;
 use super::link::{Clock, Link};
 use super::ticker::Ticker;
@@ -17,7 +18,7 @@ use crate::placement::RunId;
 use crate::policy::{HedgePolicy, Timeouts};
 
 /// What every connection of a client has in common.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ConnectOptions {
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
@@ -26,6 +27,17 @@ pub(crate) struct ConnectOptions {
     pub(crate) hedge: HedgePolicy,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<crate::membership::TlsFiles>,
+}
+
+impl std::fmt::Debug for ConnectOptions {
+    /// Without credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("db", &self.db)
+            .field("timeouts", &self.timeouts)
+            .field("hedge", &self.hedge)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Connects, authenticates, and learns which process answers and what time it has.
@@ -122,6 +134,8 @@ async fn greet(
     // Our own clock decides when a request is late. The queue is as long as requests may be in flight, and one
     // more for a probe, so that a first poll always enqueues.
     let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::LIMIT + 16);
+    let reads = Reads::new();
+    let stream = driver::Stream::new(stream, &reads);
     let (mut connection, driver) =
         MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(|error| {
             if protocol == ProtocolVersion::RESP3 && is_hello_refused(&error) {
@@ -130,7 +144,7 @@ async fn greet(
                 Refusal::Other(refused(address, error))
             }
         })?;
-    let driver = tokio::spawn(driver);
+    let driver = tokio::spawn(driver::drive(reads, driver));
     let abort = driver.abort_handle();
     let clock = Clock::local();
     match introduce(address, &mut connection, &clock).await {

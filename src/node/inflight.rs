@@ -14,6 +14,9 @@ use crate::policy::HedgePolicy;
 /// first polls is the order on the wire.
 pub(crate) const LIMIT: usize = 1 << 15;
 
+/// Slots that stay allocated while nothing is in flight.
+const KEPT_SLOTS: usize = 1024;
+
 /// One request in so many has its latency measured.
 const SAMPLE_EVERY: u32 = 16;
 
@@ -170,6 +173,10 @@ impl InFlight {
     pub(crate) fn tick(&self, now_ms: u64, late: &mut Vec<Waker>) -> Tick {
         let mut state = self.lock();
         if state.slots.len() == state.free.len() {
+            if state.slots.len() > KEPT_SLOTS {
+                // After a burst, later ticks must not look through its empty slots for ever.
+                (state.slots, state.free) = (Vec::new(), Vec::new());
+            }
             return Tick { busy: false, fell_silent: false };
         }
         let mut oldest = u64::MAX;

@@ -98,9 +98,10 @@ impl Link {
 
     /// The future that sends a command and receives its reply. Nothing is sent before its first poll.
     #[inline]
-    pub(crate) fn send<'a>(&self, cmd: &'a Cmd) -> impl Future<Output = RedisResult<Value>> + Send + 'a {
+    pub(crate) async fn send(&self, cmd: &Cmd) -> RedisResult<Value> {
+        // Made here and not before, so that it need not be moved into the future.
         let mut connection = self.connection.clone();
-        async move { connection.send_packed_command(cmd).await }
+        connection.send_packed_command(cmd).await
     }
 
     /// Sends a command and waits for its reply for at most so long.

@@ -4,6 +4,7 @@ mod breaker;
 mod connect;
 #[cfg(feature = "cli")]
 mod direct;
+mod driver;
 mod inflight;
 mod latency;
 mod link;

@@ -58,6 +58,9 @@ pub fn point(id_crc: u32, index: u32) -> Token {
 /// Keys with equal tags share their owners whatever the ring looks like.
 #[inline]
 pub fn tag(key: &[u8]) -> &[u8] {
+    if !may_have(key, b'{') {
+        return key;
+    }
     let Some(open) = key.iter().position(|&b| b == b'{') else {
         return key;
     };
@@ -65,6 +68,25 @@ pub fn tag(key: &[u8]) -> &[u8] {
     match inner.iter().position(|&b| b == b'}') {
         Some(0) | None => key,
         Some(close) => &inner[..close],
+    }
+}
+
+/// Whether a byte may be there: eight at a time, since nearly all keys have no tag and every operation asks.
+///
+/// The last eight overlap those before. A shorter key is always looked through.
+#[inline]
+fn may_have(key: &[u8], byte: u8) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // Of a word that is zero where the byte stands, this sets the top bit of the lowest zero, and no bit if there is
+    // none (Hacker's Delight, 6-1).
+    let has = |eight: &[u8; 8]| {
+        let word = u64::from_le_bytes(*eight) ^ ONES * u64::from(byte);
+        word.wrapping_sub(ONES) & !word & TOPS != 0
+    };
+    match (key.as_chunks().0, key.last_chunk()) {
+        (eights, Some(last)) => has(last) || eights.iter().any(has),
+        (_, None) => true,
     }
 }
 

@@ -125,6 +125,8 @@ pub struct Ring {
     shift: u32,
     /// Effective copies: no more than there are members with points.
     copies: usize,
+    /// What it was built with: points of a plain member, and copies.
+    built: (u32, u32),
 }
 
 impl fmt::Debug for Ring {
@@ -170,11 +172,12 @@ impl Ring {
         sorted.sort_unstable();
 
         let eligible = members.iter().filter(|(_, _, placed)| placed.weight.points(vnodes) > 0).count();
+        let built = (vnodes, copies);
         let copies = eligible.min(copies as usize);
         let owners = owners(&sorted, &members, copies);
         let tokens: Box<[u32]> = sorted.iter().map(|p| (p >> 32) as u32).chain([u32::MAX]).collect();
         let (starts, shift) = starts(&tokens[..sorted.len()]);
-        Ok(Ring { members: members.into(), tokens, owners, starts, shift, copies })
+        Ok(Ring { members: members.into(), tokens, owners, starts, shift, copies, built })
     }
 
     /// The owners of a token, primary first: as many as there are effective copies, none in an empty ring.
@@ -208,6 +211,11 @@ impl Ring {
     /// The members that were placed on this ring, by id.
     pub fn members(&self) -> impl ExactSizeIterator<Item = (MemberIndex, &NodeId, &Placed)> {
         self.members.iter().map(|(index, id, placed)| (*index, id, placed))
+    }
+
+    /// Whether this is the ring that [`Ring::new`] would build of these members, given by id.
+    pub fn is_of(&self, vnodes: u32, copies: u32, members: &[(MemberIndex, NodeId, Placed)]) -> bool {
+        self.built == (vnodes, copies) && *self.members == *members
     }
 
     /// Whether a member was placed on this ring.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -128,9 +129,9 @@ pub struct Topology {
     phase: Phase,
     /// Sorted by id; the rings' indices point here.
     members: Box<[Member]>,
-    serving: Ring,
-    next: Option<Ring>,
-    old: Option<Ring>,
+    serving: Arc<Ring>,
+    next: Option<Arc<Ring>>,
+    old: Option<Arc<Ring>>,
     fingerprint: Fingerprint,
 }
 
@@ -157,6 +158,21 @@ impl Topology {
     /// # Errors
     /// As [`Ring::new`]: two ids with the same CRC32, or numbers beyond what a ring can hold.
     pub fn new(parts: Parts) -> Result<Topology, PlacementError> {
+        Topology::build(parts, &[])
+    }
+
+    /// Builds the topology of a newer snapshot, and takes over from this one each ring that has not changed: when only
+    /// a member's state did, nothing is built, however large the ring.
+    ///
+    /// # Errors
+    /// As [`Topology::new`].
+    pub fn successor(&self, parts: Parts) -> Result<Topology, PlacementError> {
+        let rings: Vec<&Arc<Ring>> =
+            [Some(&self.serving), self.next.as_ref(), self.old.as_ref()].into_iter().flatten().collect();
+        Topology::build(parts, &rings)
+    }
+
+    fn build(parts: Parts, known: &[&Arc<Ring>]) -> Result<Topology, PlacementError> {
         let Parts { config, epoch, step, phase, serving, next, old, copies_next, copies_old, mut members } = parts;
         let placed: BTreeSet<&NodeId> = serving.keys().chain(next.keys()).chain(old.keys()).collect();
         for id in &placed {
@@ -172,11 +188,15 @@ impl Topology {
         let members: Box<[Member]> = members.into_values().collect();
         let fingerprint = fingerprint(&config, [("serving", &serving), ("next", &next), ("old", &old)]);
         let ring = |placed: BTreeMap<NodeId, Placed>, copies: u32| {
-            let indexed = placed.into_iter().filter_map(|(id, placed)| {
-                let at = members.binary_search_by(|m| m.id.cmp(&id)).ok()?;
-                Some((MemberIndex(at as u16), id, placed))
-            });
-            Ring::new(config.vnodes, copies, indexed)
+            let index = |id: &NodeId| members.binary_search_by(|m| m.id.cmp(id)).ok();
+            let indexed: Vec<_> = placed
+                .into_iter()
+                .filter_map(|(id, placed)| Some((MemberIndex(index(&id)? as u16), id, placed)))
+                .collect();
+            match known.iter().find(|ring| ring.is_of(config.vnodes, copies, &indexed)) {
+                Some(ring) => Ok(Arc::clone(ring)),
+                None => Ring::new(config.vnodes, copies, indexed).map(Arc::new),
+            }
         };
         let optional =
             |placed: BTreeMap<NodeId, Placed>, copies| (!placed.is_empty()).then(|| ring(placed, copies)).transpose();
@@ -238,12 +258,12 @@ impl Topology {
 
     /// Who will be read after the flip.
     pub fn next(&self) -> Option<&Ring> {
-        self.next.as_ref()
+        self.next.as_deref()
     }
 
     /// Who was read until the last flip.
     pub fn old(&self) -> Option<&Ring> {
-        self.old.as_ref()
+        self.old.as_deref()
     }
 
     /// Names the placement, without the members' states.

@@ -106,3 +106,32 @@ fn a_fingerprint_tells_placements_apart_and_ignores_states() {
     all.insert(plain);
     assert_eq!(all.len(), 7);
 }
+
+#[test]
+fn a_successor_takes_over_the_rings_that_have_not_changed() {
+    let first = Topology::new(parts(&FOUR)).unwrap();
+    let mut fenced = parts(&FOUR);
+    fenced.members.insert(id("redis-1"), member("redis-1", State::Down));
+    let second = first.successor(fenced).unwrap();
+    assert!(Arc::ptr_eq(&first.serving, &second.serving));
+    assert_eq!(names(&second.locate(b"user:1").reads), ["redis-3"]);
+
+    // After a flip the serving ring is the old one.
+    let mut flipped = parts(&FOUR[..3]);
+    (flipped.old, flipped.phase) = (placed(&FOUR), Phase::Retiring);
+    let third = second.successor(flipped).unwrap();
+    assert!(third.old.as_ref().is_some_and(|old| Arc::ptr_eq(old, &second.serving)));
+    assert_eq!(third.serving().members().len(), 3);
+
+    // Another member before the others shifts the indices, so nothing can be taken over.
+    let mut joined = parts(&FOUR);
+    joined.members.insert(id("a"), member("a", State::Joining));
+    let fourth = first.successor(joined).unwrap();
+    assert!(!Arc::ptr_eq(&first.serving, &fourth.serving));
+    assert_eq!(names(&fourth.locate(b"user:1").owners), ["redis-1", "redis-3"]);
+    for alter in [|p: &mut Parts| p.config.copies = 3, |p: &mut Parts| p.config.vnodes = 64] {
+        let mut changed = parts(&FOUR);
+        alter(&mut changed);
+        assert!(!Arc::ptr_eq(&first.serving, &first.successor(changed).unwrap().serving));
+    }
+}

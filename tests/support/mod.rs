@@ -6,7 +6,11 @@
     reason = "every test program uses another part of the harness, so that `expect` would fail in some"
 )]
 
+pub mod direct;
+mod fake;
+mod fixed;
 mod proxy;
+mod zk_ring;
 
 use std::future::Future;
 use std::path::Path;
@@ -17,7 +21,10 @@ use std::time::Duration;
 use redis_ring::local::{RedisOptions, RedisServer, ZooKeeperOptions, ZooKeeperServer};
 use tokio::sync::OnceCell;
 
+pub use fake::FakeServer;
+pub use fixed::FixedRing;
 pub use proxy::{Counts, FaultProxy, Mode};
+pub use zk_ring::{ZkRing, membership_options};
 
 /// Long enough for everything that should happen soon, on a machine whose cores are all busy.
 pub const SOON: Duration = Duration::from_secs(20);

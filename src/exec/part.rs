@@ -1,0 +1,74 @@
+//! Iterations inside one key: HSCAN, SSCAN, ZSCAN.
+//!
+//! A cursor means something only to the server that gave it, since each server hashes with a seed of its own: the same
+//! cursor at the other owner would skip elements without a word. So the ring marks every cursor with the process that
+//! gave it, and the iteration goes on there or not at all.
+
+use redis::{Cmd, RedisResult, Value};
+
+use super::read::{in_order, no_owner};
+use super::reply::{Verdict, judge};
+use super::{Core, Snapshot};
+use crate::command;
+use crate::error::{Error, ErrorKind, Retry};
+use crate::placement::{RunId, Token, crc32};
+
+/// The cursor's upper 16 bits are the mark. Servers use as many lower bits as the table has buckets, and a table of
+/// 2^48 buckets does not fit into any memory.
+const MARK_SHIFT: u32 = 48;
+const PLAIN: u64 = (1 << MARK_SHIFT) - 1;
+
+fn mark(run_id: &RunId) -> u64 {
+    u64::from(crc32(run_id.as_str().as_bytes()) % 0xffff) + 1
+}
+
+/// Reads one part of an iteration: the first from any owner, every other from the one that gave the cursor.
+pub(super) async fn read(core: &Core, snapshot: &Snapshot, cmd: &Cmd, token: Token) -> RedisResult<Value> {
+    let read_ms = u64::try_from(core.options.connect.timeouts.read.as_millis()).unwrap_or(u64::MAX);
+    let cursor = command::cursor(cmd).unwrap_or(0);
+    let mut failures = Vec::new();
+    for owner in in_order(&core.options.read_policy, snapshot, token) {
+        let seat = snapshot.seat(owner);
+        let Some(link) = seat.node.link().filter(|_| seat.up) else { continue };
+        let mark = mark(link.run_id());
+        let reply = match cursor {
+            0 => link.request(cmd, read_ms).await,
+            _ if cursor >> MARK_SHIFT == mark => {
+                link.request(&command::with_cursor(cmd, cursor & PLAIN), read_ms).await
+            }
+            _ => continue,
+        };
+        let why = match reply {
+            Ok(value) if judge(&value) == Verdict::Answer => {
+                seat.node.succeeded();
+                return Ok(marked(value, mark));
+            }
+            Ok(_) => "it cannot serve now".to_owned(),
+            Err(fault) => fault.to_string(),
+        };
+        seat.node.failed();
+        failures.push((seat.node.id().clone(), why));
+    }
+    if cursor == 0 {
+        return Err(no_owner(snapshot, token, &failures, "read").into());
+    }
+    Err(Error::new(
+        ErrorKind::NoOwner,
+        format!("{} cannot go on: the member that gave its cursor does not answer", command::name(cmd)),
+    )
+    .with_retry(Retry::Later)
+    .with_hint("start the iteration again with cursor 0: no other member understands this one")
+    .into())
+}
+
+/// The reply with its cursor marked, unless it is the last.
+fn marked(mut value: Value, mark: u64) -> Value {
+    if let Value::Array(parts) = &mut value
+        && let Some(cursor) = parts.first_mut()
+        && let Ok(plain) = redis::from_redis_value_ref::<u64>(cursor)
+        && plain != 0
+    {
+        *cursor = Value::BulkString((mark << MARK_SHIFT | plain & PLAIN).to_string().into_bytes());
+    }
+    value
+}

@@ -1,0 +1,49 @@
+//! Asking a server directly, past the ring.
+
+use std::collections::BTreeMap;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue, Value};
+
+/// A plain connection to one server, which speaks as the ring's own do.
+pub async fn connect(addr: &str) -> MultiplexedConnection {
+    let client = redis::Client::open(format!("redis://{addr}/?protocol=resp3")).expect("an address");
+    client.get_multiplexed_async_connection().await.expect("a server that answers")
+}
+
+/// One command at one server.
+pub async fn ask<T: FromRedisValue>(addr: &str, cmd: &Cmd) -> T {
+    cmd.query_async(&mut connect(addr).await).await.expect("an answer")
+}
+
+/// What a server holds under a key, in a form that can be compared: type, elements in an order of their own, absolute
+/// expiry.
+pub async fn content(addr: &str, key: &str) -> (String, Vec<String>, i64) {
+    let mut connection = connect(addr).await;
+    let mut ask = async |cmd: &mut Cmd| -> Value { cmd.query_async(&mut connection).await.expect("an answer") };
+    let kind: String = redis::from_redis_value(ask(redis::cmd("TYPE").arg(key)).await).expect("a type");
+    let expiry = redis::from_redis_value(ask(redis::cmd("PEXPIRETIME").arg(key)).await).expect("a time");
+    let (value, ordered) = match kind.as_str() {
+        "none" => (Value::Nil, true),
+        "string" => (ask(redis::cmd("GET").arg(key)).await, true),
+        "list" => (ask(redis::cmd("LRANGE").arg(key).arg(0).arg(-1)).await, true),
+        "set" => (ask(redis::cmd("SMEMBERS").arg(key)).await, false),
+        "zset" => (ask(redis::cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES")).await, true),
+        "stream" => (ask(redis::cmd("XRANGE").arg(key).arg("-").arg("+")).await, true),
+        "hash" => {
+            let fields: BTreeMap<Vec<u8>, Vec<u8>> =
+                redis::from_redis_value(ask(redis::cmd("HGETALL").arg(key)).await).expect("fields");
+            return (kind, fields.into_iter().map(|pair| format!("{pair:?}")).collect(), expiry);
+        }
+        other => panic!("a type without a comparison: {other}"),
+    };
+    let mut elements = match value {
+        Value::Array(items) | Value::Set(items) => items.iter().map(|item| format!("{item:?}")).collect(),
+        Value::Nil => Vec::new(),
+        one => vec![format!("{one:?}")],
+    };
+    if !ordered {
+        elements.sort();
+    }
+    (kind, elements, expiry)
+}
