@@ -1,7 +1,5 @@
 //! The table and its questions, without a server.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by failing")]
-
 use proptest::prelude::*;
 use redis::{Cmd, Value, cmd};
 

@@ -76,11 +76,14 @@ type Begun<'a, 'l, F> = (MemberIndex, &'a Arc<Link>, &'a mut Attempt<'l, F>, Opt
 /// The type of no first attempt.
 type Nothing = std::future::Pending<RedisResult<Value>>;
 
+/// An attempt that goes on beside others.
+type Running<'a> = BoxFuture<'a, (Arc<Node>, Result<Value, Fault>)>;
+
 /// Asks one owner after the other, and several at a time where one is slow; the first answer wins.
 struct Race<'a> {
     core: &'a Core,
     cmd: &'a Cmd,
-    running: FuturesUnordered<BoxFuture<'a, (Arc<Node>, Result<Value, Fault>)>>,
+    running: FuturesUnordered<Running<'a>>,
     /// The owners that were asked, with their connections: a new connection may be asked again.
     asked: Vec<(NodeId, Arc<Link>)>,
     failures: Vec<(NodeId, String)>,

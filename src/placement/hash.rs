@@ -81,7 +81,7 @@ fn may_have(key: &[u8], byte: u8) -> bool {
     // Of a word that is zero where the byte stands, this sets the top bit of the lowest zero, and no bit if there is
     // none (Hacker's Delight, 6-1).
     let has = |eight: &[u8; 8]| {
-        let word = u64::from_le_bytes(*eight) ^ ONES * u64::from(byte);
+        let word = u64::from_le_bytes(*eight) ^ (ONES * u64::from(byte));
         word.wrapping_sub(ONES) & !word & TOPS != 0
     };
     match (key.as_chunks().0, key.last_chunk()) {
