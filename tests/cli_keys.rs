@@ -114,13 +114,24 @@ async fn probe_knows_equal_content_of_every_type_whatever_its_encoding() {
         .set("stream-node-max-entries", "1");
     let servers = [redis().await, redis_with(plain).await];
     let ring = fixed(&servers);
-    let forwards =
-        ["RPUSH list a b a", "SADD set 1 2 3", "HSET hash a 1 b 2", "ZADD zset 1 a 2.5 b", "XADD stream 1-1 f v"];
-    let backwards =
-        ["RPUSH list a b a", "SADD set 3 1 2", "HSET hash b 2 a 1", "ZADD zset 2.5 b 1 a", "XADD stream 1-1 f v"];
-    for (first, second) in forwards.iter().zip(backwards) {
-        direct(&servers[0], first).await;
-        direct(&servers[1], second).await;
+    // Enough elements that no order comes out right by chance.
+    let forwards: Vec<usize> = (0..40).collect();
+    let backwards: Vec<usize> = forwards.iter().rev().copied().collect();
+    let words = |command: &str, numbers: &[usize], element: fn(usize) -> String| {
+        numbers.iter().fold(command.to_owned(), |words, n| format!("{words} {}", element(*n)))
+    };
+    let pair = |n: usize| format!("{n} {}", n * 7);
+    for (server, order) in servers.iter().zip([&forwards, &backwards]) {
+        direct(server, &words("RPUSH list", &forwards, |n| n.to_string())).await;
+        direct(server, &words("SADD set", order, |n| n.to_string())).await;
+        direct(server, &words("HSET hash", order, pair)).await;
+        direct(server, &words("ZADD zset", order, pair)).await;
+        direct(server, "XADD stream 1-1 f v").await;
+        direct(server, "XADD stream 2-1 f v g w").await;
+    }
+    for key in ["set", "hash", "zset"] {
+        let encoding = async |n: usize| direct(&servers[n], &format!("OBJECT ENCODING {key}")).await;
+        assert_ne!(encoding(0).await, encoding(1).await, "{key}");
     }
     for server in &servers {
         direct(server, "XGROUP CREATE stream group 0").await;
@@ -133,7 +144,7 @@ async fn probe_knows_equal_content_of_every_type_whatever_its_encoding() {
         assert_eq!(same[n]["same"], json!(true), "{key}: {}", same[n]);
     }
     // One element of each differs now, and of the stream only who has not acknowledged.
-    for words in ["LSET list 0 c", "SADD set 4", "HSET hash a 2", "ZADD zset 3 a", "XACK stream group 1-1"] {
+    for words in ["LSET list 0 c", "SADD set 99", "HSET hash 1 2", "ZADD zset 3 14", "XACK stream group 1-1"] {
         direct(&servers[1], words).await;
     }
     let differ = probe().await.ends_with(1).json();

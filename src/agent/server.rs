@@ -1,5 +1,6 @@
 //! The agent's own connection to a Redis server.
 
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use tokio::time::timeout;
 
 use super::info::{Client, Info, clients};
 use super::options::{AgentOptions, Credentials};
+use crate::Result;
 use crate::membership::Address;
-use crate::{Error, ErrorKind, Result};
+#[cfg(feature = "tls")]
+use crate::{Error, ErrorKind};
 
 /// How to connect to servers.
 #[derive(Clone)]
