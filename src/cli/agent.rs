@@ -81,6 +81,12 @@ impl Agent {
     fn options(self, context: &Context) -> Result<AgentOptions> {
         let client = context.client()?;
         let (ring, membership, connect) = client.parts();
+        #[cfg(feature = "tls")]
+        if connect.tls.as_ref().is_some_and(|files| files.identity.is_some()) {
+            // Said now: otherwise its server would seem to be down.
+            return Err(Error::new(ErrorKind::Invalid, "an agent cannot show a certificate of its own yet")
+                .with_hint("leave out --tls-cert and --tls-key; servers must take it by its password"));
+        }
         let redis = address("--redis", &self.redis)?;
         let announce = self.announce.as_deref().map(|text| address("--announce", text)).transpose()?;
         let usual = AgentOptions::new(ring.clone(), self.id, redis);

@@ -157,13 +157,7 @@ impl Server<'_> {
             let range = [from, "+".to_owned(), "COUNT".to_owned(), PIECE.to_string()];
             let piece: Vec<Value> = self.get("XRANGE", &range).await?;
             piece.iter().for_each(|entry| value(hash, entry));
-            let last: Option<String> = match piece.last() {
-                Some(Value::Array(entry)) if piece.len() == PIECE => {
-                    entry.first().and_then(|id| String::from_redis_value_ref(id).ok())
-                }
-                Some(_) | None => None,
-            };
-            match last {
+            match last_id(&piece) {
                 Some(id) => from = format!("({id}"),
                 None => break,
             }
@@ -174,17 +168,28 @@ impl Server<'_> {
         for group in &groups {
             fields(hash, group, &["name", "last-delivered-id", "pending"]);
             let Some(name) = field(group, "name") else { continue };
+            self.pending(hash, &name).await?;
+        }
+        Ok(())
+    }
+
+    async fn pending(&self, hash: &mut Sha256, group: &[u8]) -> Result<()> {
+        let mut from = "-".to_owned();
+        loop {
             let mut cmd = redis::cmd("XPENDING");
-            cmd.arg(self.key).arg(name).arg("-").arg("+").arg(PIECE);
-            let pending: Vec<Value> = self.ask(&cmd).await?;
-            for entry in &pending {
+            cmd.arg(self.key).arg(group).arg(from).arg("+").arg(PIECE);
+            let piece: Vec<Value> = self.ask(&cmd).await?;
+            for entry in &piece {
                 // Id, consumer, idle time, deliveries.
                 if let Value::Array(parts) = entry {
                     [0, 1, 3].iter().filter_map(|at| parts.get(*at)).for_each(|part| value(hash, part));
                 }
             }
+            match last_id(&piece) {
+                Some(id) => from = format!("({id}"),
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     async fn get<T: FromRedisValue>(&self, command: &'static str, arguments: &[String]) -> Result<T> {
@@ -205,6 +210,14 @@ impl Server<'_> {
         T::from_redis_value(value).map_err(|_| {
             Error::new(ErrorKind::Server, "an answer cannot be understood: did the key change its type meanwhile?")
         })
+    }
+}
+
+/// The id to go on after, where the piece was full.
+fn last_id(piece: &[Value]) -> Option<String> {
+    match piece.last() {
+        Some(Value::Array(entry)) if piece.len() == PIECE => String::from_redis_value_ref(entry.first()?).ok(),
+        Some(_) | None => None,
     }
 }
 

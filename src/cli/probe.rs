@@ -108,8 +108,16 @@ fn nonsense(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 pub(super) fn trouble(member: &Member, error: &Error) -> String {
     let text = error.to_string();
     let address = member.addr.as_deref().unwrap_or_default();
-    match text.strip_prefix(address) {
+    let text = match text.strip_prefix(address) {
         Some(rest) if !address.is_empty() => rest.trim_start().to_owned(),
+        Some(_) | None => text,
+    };
+    let refused = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused)
+    };
+    match std::error::Error::source(error) {
+        // The system's words for it would only repeat it.
+        Some(cause) if !refused(cause) => format!("{text}: {cause}"),
         Some(_) | None => text,
     }
 }

@@ -138,12 +138,14 @@ fn verdict(report: &Report, out: Out) -> String {
             let on = count(report.copies as usize, "member");
             format!("{}: every key is on {on}, and all of them answer", paint.green("healthy"))
         }
-        Some(coverage) if coverage.unavailable > 0.0 => format!(
-            "{}: {} of the keys can be neither read nor written, {} have fewer copies than they should",
-            paint.red("degraded"),
-            percent(coverage.unavailable),
-            percent(coverage.reduced)
-        ),
+        Some(coverage) if coverage.unavailable > 0.0 => {
+            let fewer = match coverage.reduced {
+                0.0 => String::new(),
+                reduced => format!(", {} have fewer copies than they should", percent(reduced)),
+            };
+            let none = percent(coverage.unavailable);
+            format!("{}: {none} of the keys can be neither read nor written{fewer}", paint.red("degraded"))
+        }
         Some(coverage) if coverage.reduced > 0.0 => format!(
             "{}: every key can be read and written, {} have fewer copies than they should",
             paint.yellow("degraded"),
