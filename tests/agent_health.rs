@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use agents::{Running, id, options, ring, ring_at, start, until, until_live, url};
 use redis_ring::agent::AgentOptions;
-use redis_ring::membership::{Membership, MembershipOptions};
+use redis_ring::membership::{Membership, MembershipOptions, RingUrl};
 use redis_ring::placement::State;
 use support::{FaultProxy, Mode, SOON, eventually, redis, redis_servers, shared_zookeeper, unique_root, zookeeper};
 
@@ -61,17 +61,21 @@ async fn a_hung_server_is_down_and_not_closed_and_joins_as_the_same_process() {
 }
 
 #[tokio::test]
-async fn a_restart_between_two_probes_goes_straight_to_joining() {
+async fn a_restart_that_no_probe_saw_goes_straight_to_joining() {
     let ring = url(&shared_zookeeper().await.url(&unique_root()));
     let store = agents::store(&ring).await;
     store.init(&redis_ring::placement::Config::default(), 1).await.unwrap();
     let server = redis().await;
+    // The proxy keeps from the agent that its connection has ended, and probes are so rare that none comes meanwhile.
+    let proxy = FaultProxy::start(server.addr()).await;
     let mut options = options(&ring, "redis-0", &server);
-    // So slow that the restart fits in between.
+    options.redis = format!("redis://{}", proxy.addr()).parse().unwrap();
     options.health.every = Duration::from_secs(3);
     let _agent = Running::of(options);
     let before = until(&store, "redis-0", |r| r.state() == State::Up).await;
+    proxy.set(Mode::Stall).await;
     server.restart_async().await.unwrap();
+    proxy.set(Mode::Pass).await;
     let after = until(&store, "redis-0", |r| r.run_id != before.run_id).await;
     assert_eq!((after.state(), after.generation), (State::Joining, 2));
     let snapshot = store.snapshot().await.unwrap();
@@ -118,6 +122,21 @@ async fn a_member_that_died_while_its_agent_was_away_is_down_when_one_is_back() 
     let _again = Running::of(away);
     let down = until(&store, "redis-0", |r| r.state() == State::Down).await;
     assert_eq!((down.closed, down.reason.as_deref()), (true, Some("no server listens at its address")));
+}
+
+#[tokio::test]
+async fn a_record_that_was_spoilt_by_hand_is_written_anew_by_its_agent() {
+    let (ring, store, servers, _agents) = ring(2).await;
+    let before = store.snapshot().await.unwrap();
+    let RingUrl::ZooKeeper { hosts, root } = &ring else { panic!("not in ZooKeeper") };
+    let hand = zookeeper_client::Client::connect(&format!("{}{root}", hosts.join(","))).await.unwrap();
+    hand.set_data("/members/redis-0", b"garbage", None).await.unwrap();
+    hand.delete("/members/redis-1", None).await.unwrap();
+    for (n, server) in servers.iter().enumerate() {
+        let back = until(&agents::store(&ring).await, &format!("redis-{n}"), |r| r.state() == State::Joining).await;
+        assert_eq!(back.run_id, agents::run_id(server).await);
+        assert!(back.generation > u64::try_from(before.epoch.0).unwrap(), "above every one that it may have had");
+    }
 }
 
 #[tokio::test]

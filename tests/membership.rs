@@ -1,108 +1,21 @@
-//! Membership against a real ZooKeeper: founding, following, and everything that can be wrong with it.
+//! Membership against a real ZooKeeper: founding, following, changing, and everything that can be written there.
 #![cfg(feature = "cli")]
 #![cfg(test)]
 
+mod rings;
 mod support;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use redis_ring::membership::records::{LiveRecord, MemberRecord, PlacedRecord};
-use redis_ring::membership::{Change, Changed, Digest, Membership, MembershipOptions, RingUrl, Source, Store};
-use redis_ring::placement::{Config, Epoch, NodeId, Phase, Placed, State, Step};
-use redis_ring::{Error, ErrorKind, Result};
+use redis_ring::ErrorKind;
+use redis_ring::membership::records::LiveRecord;
+use redis_ring::membership::{Change, Changed, Digest, Membership, MembershipOptions, Source, Store};
+use redis_ring::placement::{Config, Epoch, Phase, State, Step};
+use rings::{by_hand, failure, founded, id, impatient, is_stale, options, record, register, set_state, state_of, url};
 use serde_json::Map;
-use support::{FaultProxy, Mode, SOON, eventually, shared_zookeeper, unique_root, zookeeper};
+use support::{SOON, eventually, shared_zookeeper, unique_root};
 use tokio::time::Instant;
-use zookeeper_client as zk;
-
-fn url(text: &str) -> RingUrl {
-    text.parse().unwrap()
-}
-
-fn id(name: &str) -> NodeId {
-    NodeId::new(name).unwrap()
-}
-
-fn options() -> MembershipOptions {
-    MembershipOptions { session_timeout: Duration::from_secs(2), open_timeout: SOON, ..MembershipOptions::default() }
-}
-
-/// For what is expected to fail by its time limit.
-fn impatient() -> MembershipOptions {
-    MembershipOptions { open_timeout: Duration::from_millis(600), ..options() }
-}
-
-fn record(state: &str) -> MemberRecord {
-    MemberRecord {
-        v: 1,
-        addr: "redis://127.0.0.1:1".to_owned(),
-        state: state.to_owned(),
-        generation: 1,
-        run_id: "r".to_owned(),
-        closed: false,
-        reason: None,
-        by: None,
-        since: None,
-        rest: Map::new(),
-    }
-}
-
-/// What a member's agent does when the ring is founded.
-async fn register(store: &Store, name: &str) -> Result<Changed> {
-    store
-        .change(|snapshot| {
-            let mut change = Change::of(snapshot);
-            change.put(&id(name), record("up"));
-            let ring = change.ring();
-            ring.serving.insert(name.to_owned(), PlacedRecord::from(&Placed::default()));
-            if ring.founding == u32::try_from(ring.serving.len()).ok() {
-                (ring.founding, ring.step, ring.phase) = (None, 1, "still".to_owned());
-            }
-            Ok(Some(change))
-        })
-        .await
-}
-
-async fn set_state(store: &Store, name: &str, state: &str) -> Changed {
-    let changed = store.change(|snapshot| {
-        let mut change = Change::of(snapshot);
-        let mut record = snapshot.member(&id(name)).expect("a record").clone();
-        record.state = state.to_owned();
-        change.put(&id(name), record);
-        Ok(Some(change))
-    });
-    changed.await.unwrap()
-}
-
-/// A ring of two members, founded.
-async fn founded(url: &RingUrl) -> Store {
-    let store = Store::open(url, &options()).await.unwrap();
-    store.init(&Config::default(), 2).await.unwrap();
-    for name in ["redis-0", "redis-1"] {
-        register(&store, name).await.unwrap();
-    }
-    store
-}
-
-/// A client that writes past the ring's own changes, as a person does.
-async fn by_hand(url: &RingUrl) -> zk::Client {
-    let RingUrl::ZooKeeper { hosts, root } = url else { panic!("not in ZooKeeper") };
-    zk::Client::connect(&format!("{}{root}", hosts.join(","))).await.unwrap()
-}
-
-fn state_of(membership: &Membership, name: &str) -> State {
-    membership.view().topology.find(&id(name)).expect("a member").1.state
-}
-
-fn is_stale(membership: &Membership) -> bool {
-    matches!(membership.view().source, Source::Stale { .. })
-}
-
-async fn failure(url: &RingUrl, options: &MembershipOptions) -> Error {
-    Membership::open(url, options).await.expect_err("it cannot be opened")
-}
 
 #[tokio::test]
 async fn a_fixed_ring_is_up_and_never_changes() {
@@ -349,120 +262,6 @@ async fn a_ring_that_is_deleted_stays_in_use_until_another_is_founded() {
     store.init(&Config::default(), 1).await.unwrap();
     register(&store, "redis-9").await.unwrap();
     eventually(SOON, "the new ring", || async { membership.view().topology.find(&id("redis-9")).is_some() }).await;
-    assert!(!is_stale(&membership));
-}
-
-#[tokio::test]
-async fn without_zookeeper_opening_fails_in_time_and_says_what_it_tried() {
-    // Nobody listens at port 1, and the second accepts connections without a word.
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let silent = silent.local_addr().unwrap();
-    let ring = url(&format!("zk://127.0.0.1:1,{silent}/ring"));
-    let options = MembershipOptions { open_timeout: Duration::from_secs(2), ..options() };
-    let started = Instant::now();
-    let error = failure(&ring, &options).await;
-    let took = started.elapsed();
-    assert_eq!(error.kind(), ErrorKind::Unreachable);
-    for says in ["127.0.0.1:1: connection refused", &format!("{silent}: accepts connections, but opens no session")] {
-        assert!(error.to_string().contains(says), "{error}");
-    }
-    assert!(took < options.open_timeout + Duration::from_millis(500), "{took:?}");
-}
-
-#[tokio::test]
-async fn a_zookeeper_that_comes_up_in_time_is_waited_for() {
-    let server = zookeeper().await;
-    let ring = url(&server.url("/ring"));
-    drop(founded(&ring).await);
-    server.kill();
-    let options = options();
-    let (opened, ()) = tokio::join!(Membership::open(&ring, &options), async {
-        tokio::task::yield_now().await;
-        server.restart_async().await.unwrap();
-    });
-    assert_eq!(opened.unwrap().view().source, Source::Live);
-}
-
-#[tokio::test]
-async fn a_zookeeper_that_restarts_leaves_the_ring_as_it_is() {
-    let server = zookeeper().await;
-    let ring = url(&server.url("/ring"));
-    drop(founded(&ring).await);
-    let options = MembershipOptions { session_timeout: Duration::from_secs(30), ..options() };
-    let membership = Membership::open(&ring, &options).await.unwrap();
-    let before = membership.view();
-    server.kill();
-    eventually(SOON, "going stale", || async { is_stale(&membership) }).await;
-    assert!(Arc::ptr_eq(&before.topology, &membership.view().topology));
-    server.restart_async().await.unwrap();
-    eventually(SOON, "being live again", || async { !is_stale(&membership) }).await;
-    assert!(Arc::ptr_eq(&before.topology, &membership.view().topology), "nothing has changed");
-    let store = Store::open(&ring, &options).await.unwrap();
-    let changed = set_state(&store, "redis-0", "down").await;
-    eventually(SOON, "following again", || async { membership.view().topology.epoch() == changed.epoch() }).await;
-}
-
-#[tokio::test]
-async fn a_zookeeper_away_for_longer_than_the_session_is_found_again() {
-    let server = zookeeper().await;
-    let ring = url(&server.url("/ring"));
-    drop(founded(&ring).await);
-    let short = MembershipOptions { session_timeout: Duration::from_millis(400), ..options() };
-    let membership = Membership::open(&ring, &short).await.unwrap();
-    let store = Store::open(&ring, &short).await.unwrap();
-    server.kill();
-    // Both sessions have the same timeout, so the end of the one tells of the other's.
-    eventually(SOON, "the session to end", || async { store.ended() && is_stale(&membership) }).await;
-    server.restart_async().await.unwrap();
-    eventually(SOON, "being live again", || async { !is_stale(&membership) }).await;
-    let store = Store::open(&ring, &options()).await.unwrap();
-    for state in ["down", "up", "joining"] {
-        let changed = set_state(&store, "redis-0", state).await;
-        eventually(SOON, "following again", || async { membership.view().topology.epoch() == changed.epoch() }).await;
-    }
-}
-
-#[tokio::test]
-async fn changes_made_while_a_client_is_cut_off_are_seen_when_it_is_back() {
-    let server = shared_zookeeper().await;
-    let root = unique_root();
-    let store = founded(&url(&server.url(&root))).await;
-    let proxy = FaultProxy::start(server.addr()).await;
-    let ring = url(&format!("zk://{}{root}", proxy.addr()));
-    let options = MembershipOptions { session_timeout: Duration::from_secs(30), ..options() };
-    let membership = Membership::open(&ring, &options).await.unwrap();
-    proxy.set(Mode::Refuse).await;
-    proxy.cut().await;
-    eventually(SOON, "going stale", || async { is_stale(&membership) }).await;
-    let changed = set_state(&store, "redis-1", "down").await;
-    proxy.set(Mode::Pass).await;
-    eventually(SOON, "what was missed", || async { membership.view().topology.epoch() == changed.epoch() }).await;
-    assert!(!is_stale(&membership));
-}
-
-#[tokio::test]
-async fn a_refresh_reads_the_ring_once_however_many_ask() {
-    let server = shared_zookeeper().await;
-    let root = unique_root();
-    let _store = founded(&url(&server.url(&root))).await;
-    let proxy = FaultProxy::start(server.addr()).await;
-    // A session so long that hardly a ping comes between.
-    let long = Duration::from_secs(40);
-    let options = MembershipOptions { session_timeout: long, open_timeout: 3 * long, ..options() };
-    let membership = Membership::open(&url(&format!("zk://{}{root}", proxy.addr())), &options).await.unwrap();
-    let before = proxy.counts().request_bytes;
-    (0..1000).for_each(|_| membership.refresh());
-    // A ping is 12 bytes.
-    eventually(SOON, "a read", || async { proxy.counts().request_bytes > before + 100 }).await;
-    // One refresh is a sync, /ring and its version again: some 200 bytes.
-    let mut last = proxy.counts().request_bytes;
-    eventually(SOON, "silence", || {
-        let now = proxy.counts().request_bytes;
-        let quiet = std::mem::replace(&mut last, now) == now;
-        async move { quiet }
-    })
-    .await;
-    assert!(last - before < 1000, "{} bytes", last - before);
     assert!(!is_stale(&membership));
 }
 

@@ -116,7 +116,20 @@ impl Watcher {
             // The longest that a round may take by its time limits: meeting the server and asking who it is.
             let longest = self.options.connect * 2 + self.options.probe;
             let slow = began.elapsed() > longest + STALL;
-            sleep_until(planned).await;
+            let ended = async {
+                match &mut server {
+                    Some(server) => server.ended().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sleep_until(planned) => {}
+                () = ended => {
+                    // Whether it is dead or was restarted is told by the next connection, at once.
+                    (server, round) = (None, 0);
+                    continue;
+                }
+            }
             if slow || Instant::now() > planned + STALL {
                 // This task stood still, and so saw everybody late.
                 self.silence = None;

@@ -103,6 +103,7 @@ impl Reconciler {
         // The watches before the reads, so that nothing after them is missed.
         let ring = store.watch_ring().await.map_err(|error| self.at_first(error))?;
         let (_, live) = store.watch_live().await?;
+        store.forget(&self.options.id).await;
         let snapshot = store.snapshot().await.map_err(|error| self.at_first(error))?;
         let health = self.health.seen.borrow_and_update().clone();
         let wake = match &health {

@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, cmd};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::info::{Client, Info, clients};
@@ -31,7 +31,7 @@ pub(crate) struct Connector {
 /// A connection, and the task that drives it.
 pub(crate) struct Server {
     connection: MultiplexedConnection,
-    driver: AbortHandle,
+    driver: JoinHandle<()>,
     client_id: u64,
 }
 
@@ -131,7 +131,7 @@ impl Connector {
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let connecting = MultiplexedConnection::new_with_config(&settings, stream, config);
         let (connection, driver) = connecting.await.map_err(Failure::of)?;
-        let driver = tokio::spawn(driver).abort_handle();
+        let driver = tokio::spawn(driver);
         let mut server = Server { connection, driver, client_id: 0 };
         // Not a `pipe()`: an error inside one loses its code, and NOAUTH has to be told from a lost connection.
         let (mut first, mut second) = (server.connection.clone(), server.connection.clone());
@@ -147,6 +147,12 @@ impl Server {
     /// The number of this connection in the server's `CLIENT LIST`.
     pub(crate) fn client_id(&self) -> u64 {
         self.client_id
+    }
+
+    /// Resolves when the connection has ended: at once when the server's process dies. Not to be asked again then.
+    pub(crate) async fn ended(&mut self) {
+        // However its driver ended, the connection is of no use any more.
+        let _ = (&mut self.driver).await;
     }
 
     /// Whether it answers within the time.

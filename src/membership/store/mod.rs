@@ -15,7 +15,7 @@ pub use live::Live;
 use super::snapshot::Snapshot;
 use super::zookeeper::{Backoff, Cache, Session, Target, Watch, is_transient, read, sync};
 use super::{MembershipOptions, RingUrl};
-use crate::placement::Config;
+use crate::placement::{Config, NodeId};
 use crate::{Error, ErrorKind, Result};
 
 /// One session with ZooKeeper for reading and changing the ring.
@@ -63,6 +63,12 @@ impl Store {
     pub async fn snapshot(&self) -> Result<Snapshot> {
         sync(&self.session).await.map_err(|why| why.into_error())?;
         self.read().await
+    }
+
+    /// Makes the next snapshot read this member's record anew, whatever the ring says of its version: so it is seen
+    /// when somebody wrote it by hand.
+    pub(crate) async fn forget(&self, id: &NodeId) {
+        self.cache.lock().await.forget(id);
     }
 
     /// Founds a ring for so many members: creates its root and its records. The members' agents do the rest.

@@ -130,6 +130,10 @@ impl Follower {
         let mut retry = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
         let mut retry_at = None;
         let mut asked_at: Option<Instant> = None;
+        if self.session.as_ref().is_some_and(|session| session.client().state() == zk::SessionState::Disconnected) {
+            // Lost since the first read; the state's watcher tells only of changes from now on.
+            self.show_stale();
+        }
         loop {
             let trigger = match &self.session {
                 None => {

@@ -22,6 +22,13 @@ pub(crate) struct Cache {
     founded_at: i64,
 }
 
+impl Cache {
+    /// Forgets one member's record, so that it is read again.
+    pub(crate) fn forget(&mut self, id: &NodeId) {
+        self.members.remove(id);
+    }
+}
+
 /// Resolves once, when the node was changed or the session has ended.
 pub(crate) type Watch = Pin<Box<dyn Future<Output = zk::WatchedEvent> + Send>>;
 
