@@ -202,12 +202,13 @@ async fn a_zookeeper_away_for_longer_than_the_sessions_disturbs_nothing_and_lear
     server.restart_async().await.unwrap();
     let store = agents::store(&ring).await;
     until_live(&store, "redis-0", true).await;
-    let down = until(&store, "redis-1", |r| r.state() == State::Down).await;
-    assert!(down.closed);
+    until(&store, "redis-1", |r| r.state() == State::Down && r.closed).await;
     until_live(&store, "redis-1", false).await;
     let after = store.snapshot().await.unwrap();
     assert_eq!(after.member(&id("redis-0")), before.member(&id("redis-0")), "nothing happened to it");
-    assert_eq!(after.epoch.0, before.epoch.0 + 1, "one change: redis-1 is down");
+    // Its peer may have seen it first, and then its own agent only closed it.
+    let changes = after.epoch.0 - before.epoch.0;
+    assert!((1..=2).contains(&changes), "{changes} changes, and only redis-1 went down");
     assert!(agents.iter().all(Running::is_running));
 }
 

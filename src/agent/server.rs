@@ -1,7 +1,5 @@
 //! The agent's own connection to a Redis server.
 
-#[cfg(feature = "tls")]
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{try_join, try_join_all};
@@ -16,8 +14,6 @@ use super::info::{Client, Info, clients};
 use super::options::{AgentOptions, Credentials};
 use crate::Result;
 use crate::membership::Address;
-#[cfg(feature = "tls")]
-use crate::{Error, ErrorKind};
 
 /// How to connect to servers.
 #[derive(Clone)]
@@ -196,8 +192,12 @@ impl Drop for Server {
 
 #[cfg(feature = "tls")]
 fn tls_connector(authorities: Option<&str>) -> Result<tokio_rustls::TlsConnector> {
+    use std::sync::Arc;
+
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
+
+    use crate::{Error, ErrorKind};
 
     let invalid = |why: &'static str| Error::new(ErrorKind::Invalid, why);
     let mut roots = rustls::RootCertStore::empty();
