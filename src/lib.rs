@@ -34,7 +34,7 @@
 //!
 //! # Errors
 //!
-//! Commands return redis-rs's `RedisError`; [`Error::of_redis`] finds the ring's own [`enum@Error`] inside, which says
+//! Commands return redis-rs's `RedisError`; [`Error::of_redis`] finds the ring's own [`struct@Error`] inside, which says
 //! what may be done next ([`Error::retry`]) and whether the command may have had an effect ([`Error::outcome`]).
 //!
 //! # Features
