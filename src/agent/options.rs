@@ -20,9 +20,9 @@ pub struct AgentOptions {
     pub redis: Address,
     /// Who the agent is to its server, and to the others when it looks whether they answer.
     pub credentials: Credentials,
-    /// The authorities in PEM that sign the certificates of `rediss://` servers; `None` for those of the system.
+    /// Certificates for `rediss://` servers; `None` for the system's authorities and no certificate of the agent's own.
     #[cfg(feature = "tls")]
-    pub authorities: Option<String>,
+    pub tls: Option<crate::membership::TlsFiles>,
     /// Where others reach the server; `None` if that is the same address.
     pub announce: Option<Address>,
     /// The member's weight, used when it joins.
@@ -45,7 +45,7 @@ impl AgentOptions {
             redis,
             credentials: Credentials::default(),
             #[cfg(feature = "tls")]
-            authorities: None,
+            tls: None,
             announce: None,
             weight: Weight::default(),
             zone: None,

@@ -80,7 +80,7 @@ impl Connector {
             credentials: options.credentials.clone(),
             timeout: options.health.connect,
             #[cfg(feature = "tls")]
-            tls: tls_connector(options.authorities.as_deref())?,
+            tls: crate::node::Tls::new(options.tls.clone()).connector()?.clone(),
         })
     }
 
@@ -188,42 +188,4 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.driver.abort();
     }
-}
-
-#[cfg(feature = "tls")]
-fn tls_connector(authorities: Option<&str>) -> Result<tokio_rustls::TlsConnector> {
-    use std::sync::Arc;
-
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-
-    use crate::{Error, ErrorKind};
-
-    let invalid = |why: &'static str| Error::new(ErrorKind::Invalid, why);
-    let mut roots = rustls::RootCertStore::empty();
-    match authorities {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                let certificate =
-                    certificate.map_err(|why| invalid("the authorities for Redis are not PEM").with_source(why))?;
-                roots
-                    .add(certificate)
-                    .map_err(|why| invalid("an authority for Redis cannot be used").with_source(why))?;
-            }
-            if roots.is_empty() {
-                return Err(invalid("the authorities for Redis hold no certificate"));
-            }
-        }
-        None => {
-            // Some of a system's certificates may be too old to be read; what counts is whether the one needed is there.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|why| invalid("TLS cannot be set up").with_source(why))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
 }

@@ -81,12 +81,6 @@ impl Agent {
     fn options(self, context: &Context) -> Result<AgentOptions> {
         let client = context.client()?;
         let (ring, membership, connect) = client.parts();
-        #[cfg(feature = "tls")]
-        if connect.tls.as_ref().is_some_and(|files| files.identity.is_some()) {
-            // Said now: otherwise its server would seem to be down.
-            return Err(Error::new(ErrorKind::Invalid, "an agent cannot show a certificate of its own yet")
-                .with_hint("leave out --tls-cert and --tls-key; servers must take it by its password"));
-        }
         let redis = address("--redis", &self.redis)?;
         let announce = self.announce.as_deref().map(|text| address("--announce", text)).transpose()?;
         let usual = AgentOptions::new(ring.clone(), self.id, redis);
@@ -94,7 +88,7 @@ impl Agent {
             membership: membership.clone(),
             credentials: Credentials { username: connect.username.clone(), password: connect.password.clone() },
             #[cfg(feature = "tls")]
-            authorities: connect.tls.as_ref().map(|files| files.authorities.clone()),
+            tls: connect.tls.files().cloned(),
             announce,
             weight: Weight(self.weight),
             zone: self.zone,

@@ -81,7 +81,7 @@ impl RingClientBuilder {
     /// Certificates for servers whose address is `rediss://`. Without them the system's authorities are used.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, files: TlsFiles) -> Self {
-        self.exec.connect.tls = Some(files);
+        self.exec.connect.tls = crate::node::Tls::new(Some(files));
         self
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct ConnectOptions {
     pub(crate) timeouts: Timeouts,
     pub(crate) hedge: HedgePolicy,
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<crate::membership::TlsFiles>,
+    pub(crate) tls: super::tls::Tls,
 }
 
 impl std::fmt::Debug for ConnectOptions {
@@ -108,7 +108,7 @@ async fn encrypted(
     options: &ConnectOptions,
     tcp: TcpStream,
 ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
-    super::tls::encrypt(options.tls.as_ref(), &address.host, tcp).await
+    options.tls.encrypt(&address.host, tcp).await
 }
 
 #[cfg(not(feature = "tls"))]

@@ -30,6 +30,8 @@ pub(crate) use connect::ConnectOptions;
 pub(crate) use direct::Direct;
 pub(crate) use link::{Attempt, Fault, Link};
 pub(crate) use ticker::Ticker;
+#[cfg(feature = "tls")]
+pub(crate) use tls::Tls;
 
 /// How often the offset to a server's clock is measured anew.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);

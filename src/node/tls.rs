@@ -1,6 +1,6 @@
 //! TLS to a server.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -12,17 +12,44 @@ use tokio_rustls::client::TlsStream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::TlsFiles;
 
-/// Encrypts a connection to a host whose certificate must be signed by the given authorities, or without them by one
-/// that the system knows.
-pub(super) async fn encrypt(files: Option<&TlsFiles>, host: &str, tcp: TcpStream) -> Result<TlsStream<TcpStream>> {
-    let config = config(files)?;
-    let name = ServerName::try_from(host.to_owned())
-        .map_err(|error| bad("the host cannot be in a certificate").with_source(error))?;
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|error| {
-        Error::new(ErrorKind::Unreachable, format!("no TLS with {host}"))
-            .with_hint("check the server's certificate, its authority, and that the port speaks TLS")
-            .with_source(error)
-    })
+/// How servers with TLS are reached; its certificates are read once, by the first connection.
+#[derive(Clone, Default)]
+pub(crate) struct Tls {
+    files: Option<TlsFiles>,
+    connector: OnceLock<TlsConnector>,
+}
+
+impl Tls {
+    /// Servers' certificates must be signed by the given authorities, or without them by one that the system knows.
+    pub(crate) fn new(files: Option<TlsFiles>) -> Tls {
+        Tls { files, connector: OnceLock::new() }
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn files(&self) -> Option<&TlsFiles> {
+        self.files.as_ref()
+    }
+
+    /// # Errors
+    /// `Invalid` where the certificates cannot be used.
+    pub(crate) fn connector(&self) -> Result<&TlsConnector> {
+        if let Some(connector) = self.connector.get() {
+            return Ok(connector);
+        }
+        let made = TlsConnector::from(Arc::new(config(self.files.as_ref())?));
+        Ok(self.connector.get_or_init(|| made))
+    }
+
+    /// Encrypts a connection to a host.
+    pub(super) async fn encrypt(&self, host: &str, tcp: TcpStream) -> Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| bad("the host cannot be in a certificate").with_source(error))?;
+        self.connector()?.connect(name, tcp).await.map_err(|error| {
+            Error::new(ErrorKind::Unreachable, format!("no TLS with {host}"))
+                .with_hint("check the server's certificate, its authority, and that the port speaks TLS")
+                .with_source(error)
+        })
+    }
 }
 
 fn config(files: Option<&TlsFiles>) -> Result<ClientConfig> {
