@@ -126,40 +126,26 @@ async fn servers_with_tls_are_reached_with_their_authority_and_not_without() {
     use redis_ring::RingClient;
     use redis_ring::local::TlsFiles as ServerFiles;
     use redis_ring::membership::TlsFiles;
+    use support::Certificates;
 
-    let directory = tempfile::tempdir().unwrap();
-    let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
-    // With one name for both, the certificate would look as if it had signed itself.
-    params.distinguished_name.push(rcgen::DnType::CommonName, "an authority");
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority_key = rcgen::KeyPair::generate().unwrap();
-    let authority = params.self_signed(&authority_key).unwrap();
-    let issuer = rcgen::Issuer::new(params, authority_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, &issuer).unwrap();
-    let write = |name: &str, text: String| {
-        let path = directory.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    };
+    let certificates = Certificates::new();
     let files = ServerFiles {
-        certificate: write("server.crt", certificate.pem()),
-        key: write("server.key", key.serialize_pem()),
-        authority: write("ca.crt", authority.pem()),
+        certificate: certificates.file("server.crt", &certificates.certificate),
+        key: certificates.file("server.key", &certificates.key),
+        authority: certificates.file("ca.crt", &certificates.authority),
     };
     let server = redis_with(RedisOptions::new().tls(files).set("tls-auth-clients", "yes")).await;
     let url = format!("static://r0=rediss://localhost:{}", server.tls_port().unwrap());
 
-    let identity = Some((certificate.pem(), key.serialize_pem()));
-    let tls = TlsFiles { authorities: authority.pem(), identity };
+    let identity = Some((certificates.certificate.clone(), certificates.key.clone()));
+    let tls = TlsFiles { authorities: certificates.authority.clone(), identity };
     assert!(!format!("{tls:?}").contains("PRIVATE"));
     let client = RingClient::builder(&url).unwrap().tls(tls).open().await.unwrap();
     let () = client.connection().set("k", "v").await.unwrap();
     assert_eq!(client.connection().get::<_, String>("k").await.unwrap(), "v");
 
     // The system's authorities do not know this one; and without a certificate of its own the server hangs up.
-    let strangers = TlsFiles { authorities: authority.pem(), identity: None };
+    let strangers = TlsFiles { authorities: certificates.authority.clone(), identity: None };
     for builder in [RingClient::builder(&url).unwrap(), RingClient::builder(&url).unwrap().tls(strangers)] {
         let error = builder.open().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:?}");

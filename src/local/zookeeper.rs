@@ -145,6 +145,8 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 const DEBIAN_JAR: &str = "/usr/share/java/zookeeper.jar";
 /// Without it Debian's ZooKeeper logs nothing.
 const DEBIAN_LOGGER: &str = "/usr/share/java/slf4j-simple.jar";
+/// Needed for TLS, and not named by the jar.
+const DEBIAN_CODECS: &str = "/usr/share/java/netty-codec.jar";
 
 fn java() -> Result<PathBuf, Error> {
     std::env::var_os("JAVA_HOME")
@@ -167,7 +169,7 @@ fn classpath() -> Result<OsString, Error> {
             vec![home.join("conf"), home.join("lib/*"), home.join("*")]
         }
         // The jar's manifest names the jars it needs.
-        None if Path::new(DEBIAN_JAR).is_file() => vec![DEBIAN_JAR.into(), DEBIAN_LOGGER.into()],
+        None if Path::new(DEBIAN_JAR).is_file() => vec![DEBIAN_JAR.into(), DEBIAN_LOGGER.into(), DEBIAN_CODECS.into()],
         Some(_) | None => {
             return Err(Error::Missing {
                 what: "ZooKeeper",

@@ -6,6 +6,8 @@
     reason = "every test program uses another part of the harness, so that `expect` would fail in some"
 )]
 
+#[cfg(feature = "tls")]
+mod certificates;
 pub mod direct;
 mod fake;
 mod fixed;
@@ -21,6 +23,8 @@ use std::time::Duration;
 use redis_ring::local::{RedisOptions, RedisServer, ZooKeeperOptions, ZooKeeperServer};
 use tokio::sync::OnceCell;
 
+#[cfg(feature = "tls")]
+pub use certificates::Certificates;
 pub use fake::FakeServer;
 pub use fixed::FixedRing;
 pub use proxy::{Counts, FaultProxy, Mode};

@@ -79,7 +79,12 @@ impl Target {
         let cluster = self.hosts.join(",");
         #[cfg(feature = "tls")]
         let connected = match &self.options.tls {
-            Some(files) => connector.with_tls(tls_options(files)?).secure_connect(&cluster).await,
+            Some(files) => {
+                // This crate and zookeeper-client bring a provider each, and then rustls panics unless one is named. If the
+                // application has named another before, that one is used.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                connector.with_tls(tls_options(files)?).secure_connect(&cluster).await
+            }
             None => connector.connect(&cluster).await,
         };
         #[cfg(not(feature = "tls"))]
