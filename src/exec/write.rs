@@ -234,7 +234,7 @@ impl Write {
         let mut missing = Vec::new();
         for owner in topology.writers(self.token) {
             let seat = self.snapshot.seat(owner);
-            match seat.node.link().filter(|_| seat.up) {
+            match seat.link().filter(|_| seat.up) {
                 Some(link) => connected.push(Owner { node: Arc::clone(&seat.node), link }),
                 None => missing.push(seat.node.id().clone()),
             }

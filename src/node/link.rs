@@ -69,6 +69,12 @@ impl Link {
         &self.clock
     }
 
+    /// Whether the task that moves its bytes still runs.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        !self.driver.is_finished()
+    }
+
     /// Whether it has answered nothing for as long as it usually takes at most.
     #[inline]
     pub(crate) fn is_silent(&self) -> bool {
@@ -166,7 +172,7 @@ impl<'a, F: Future<Output = RedisResult<Value>>> Attempt<'a, F> {
         Within { attempt: self, due }
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll(&mut self, cx: &mut Context<'_>, due: u64) -> Poll<Option<Result<Value, Fault>>> {
         let first = self.slot.is_none();
         if first {
@@ -218,7 +224,8 @@ pub(crate) struct Within<'w, 'a, F> {
 impl<F: Future<Output = RedisResult<Value>>> Future for Within<'_, '_, F> {
     type Output = Option<Result<Value, Fault>>;
 
-    #[inline]
+    // Always: it is a part of one function for the compiler's rules of thumb, and a call for every operation.
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let due = self.due;
         self.attempt.poll(cx, due)
