@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use crate::command::{self, Answer, Plan, Refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
+pub(crate) use crate::node::Senders;
 use crate::node::{ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
 use crate::policy::{ReadPolicy, WritePolicy};
@@ -191,12 +192,17 @@ impl Core {
     /// # Errors
     /// The ring's own errors are found with [`Error::of_redis`]; a server's error reply is in the value.
     #[inline]
-    pub(crate) fn run<'a>(self: &'a Arc<Core>, snapshot: &'a Arc<Snapshot>, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+    pub(crate) fn run<'a>(
+        self: &'a Arc<Core>,
+        snapshot: &'a Arc<Snapshot>,
+        senders: &'a mut Senders,
+        cmd: &'a Cmd,
+    ) -> RedisFuture<'a, Value> {
         match command::plan(cmd) {
             Ok(Plan::Read { key, row }) => {
                 let token = Token::of_key(key);
                 match row.answer {
-                    Answer::Whole => Box::pin(read::read(self, snapshot, cmd, token)),
+                    Answer::Whole => Box::pin(read::read(self, snapshot, senders, cmd, token)),
                     Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
                 }
             }

@@ -16,7 +16,7 @@ use super::reply::{Verdict, judge};
 use super::{Core, Seat, Snapshot};
 use crate::command;
 use crate::error::{Error, ErrorKind, Retry};
-use crate::node::{Attempt, Fault, Link, Node};
+use crate::node::{Attempt, Fault, Link, Node, Senders};
 use crate::placement::{MemberIndex, NodeId, Token};
 use crate::policy::ReadPolicy;
 
@@ -25,11 +25,17 @@ use crate::policy::ReadPolicy;
 /// The usual case, an owner that is connected and answers in its usual time, costs one round trip and allocates
 /// nothing of its own; everything else is a [`Race`].
 #[inline]
-pub(super) async fn read(core: &Core, snapshot: &Arc<Snapshot>, cmd: &Cmd, token: Token) -> RedisResult<Value> {
+pub(super) async fn read(
+    core: &Core,
+    snapshot: &Arc<Snapshot>,
+    senders: &mut Senders,
+    cmd: &Cmd,
+    token: Token,
+) -> RedisResult<Value> {
     let Some((owner, link)) = first_choice(&core.options.read_policy, snapshot, token) else {
         return Box::pin(race(core, snapshot, cmd, token, None::<Begun<'_, '_, Nothing>>)).await;
     };
-    let send = pin!(link.send(cmd));
+    let send = pin!(senders.of(owner, link).send_packed_command(cmd));
     let mut attempt = Attempt::new(link, send);
     match attempt.within(link.hedge_after_ms()).await {
         Some(Ok(value)) if judge(&value) == Verdict::Answer => {

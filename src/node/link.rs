@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,12 +14,14 @@ use tokio::task::AbortHandle;
 
 use super::inflight::InFlight;
 use super::ticker::Ticker;
-use crate::placement::RunId;
+use crate::placement::{MemberIndex, RunId};
 use crate::policy::HedgePolicy;
 
 /// A connection that passed the handshake. Dropping the last handle closes it.
 #[derive(Debug)]
 pub(crate) struct Link {
+    /// Different for every connection of this process.
+    id: u64,
     connection: MultiplexedConnection,
     run_id: RunId,
     clock: Clock,
@@ -46,7 +48,9 @@ impl Link {
         ticker: &Arc<Ticker>,
         driver: AbortHandle,
     ) -> Arc<Link> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let link = Arc::new(Link {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             connection,
             run_id,
             clock,
@@ -122,6 +126,31 @@ impl Link {
             self.fell_silent.notify_one();
         }
         tick.busy
+    }
+}
+
+/// How many handles a [`Senders`] keeps.
+const SENDERS: usize = 8;
+
+/// Handles to the connections that one user has sent on, so that not every request makes and drops one, with four writes
+/// to a line that all threads share.
+///
+/// They keep no connection open, since its driver ends with its link.
+#[derive(Debug, Default)]
+pub(crate) struct Senders(Vec<Option<(u64, MultiplexedConnection)>>);
+
+impl Senders {
+    /// The handle to a member's connection. Members share a place where there are more of them than places.
+    #[inline]
+    pub(crate) fn of(&mut self, member: MemberIndex, link: &Link) -> &mut MultiplexedConnection {
+        if self.0.is_empty() {
+            self.0.resize(SENDERS, None);
+        }
+        let place = &mut self.0[member.get() % SENDERS];
+        if place.as_ref().is_some_and(|(id, _)| *id != link.id) {
+            *place = None;
+        }
+        &mut place.get_or_insert_with(|| (link.id, link.connection.clone())).1
     }
 }
 

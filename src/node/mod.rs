@@ -24,7 +24,7 @@ use breaker::Breaker;
 use connect::Connected;
 
 pub(crate) use connect::ConnectOptions;
-pub(crate) use link::{Attempt, Fault, Link};
+pub(crate) use link::{Attempt, Fault, Link, Senders};
 pub(crate) use ticker::Ticker;
 
 /// How often the offset to a server's clock is measured anew.
