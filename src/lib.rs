@@ -47,6 +47,9 @@
 
 #[cfg(feature = "zookeeper")]
 pub mod agent;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 mod client;
 pub mod command;
 mod error;

@@ -1,2 +1,5 @@
-//! The `redis-ring` command.
-fn main() {}
+//! The `redis-ring` command: everything it does is in the library's `cli`.
+
+fn main() -> std::process::ExitCode {
+    redis_ring::cli::main()
+}

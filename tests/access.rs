@@ -103,6 +103,15 @@ async fn a_server_out_of_memory_is_an_error_and_no_copy_is_written_behind_its_ba
 }
 
 #[tokio::test]
+async fn a_server_without_resp3_is_spoken_to_in_resp2() {
+    let mut ring = FixedRing::start(1).await;
+    let fake = FakeServer::old("$5\r\nhello\r\n").await;
+    ring.reach(&NodeId::new("r0").unwrap(), fake.addr());
+    let client = ring.client().await;
+    assert_eq!(client.connection().get::<_, String>("k").await.unwrap(), "hello");
+}
+
+#[tokio::test]
 async fn something_that_is_no_redis_is_told_apart() {
     let mut ring = FixedRing::start(1).await;
     let fake = FakeServer::talking("HTTP/1.1 400 Bad Request\r\n\r\n").await;

@@ -49,8 +49,13 @@ async fn a_value_is_on_both_owners_and_nowhere_else() {
 
 #[tokio::test]
 async fn an_expiry_is_the_same_instant_on_both_owners() {
-    let ring = FixedRing::start(3).await;
+    let mut ring = FixedRing::start(3).await;
+    // Commands reach one member later than the others, so that a relative expiry would end later there.
+    let id = ring.servers.keys().next().unwrap().clone();
+    let proxy = FaultProxy::start(ring.server(&id).addr()).await;
+    ring.reach(&id, proxy.addr());
     let client = ring.client().await;
+    proxy.set(Mode::Delay { requests: Duration::from_millis(30), replies: Duration::ZERO }).await;
     let connection = client.connection();
     let writes: [&[&str]; 6] = [
         &["SET", "a", "v", "EX", "100"],
@@ -170,11 +175,11 @@ async fn a_killed_server_fails_no_read_and_is_not_believed_when_it_comes_back_em
     }
     assert!(client.stats().missed_writes > 0, "writes that the dead owner missed are counted");
     ring.server(&victim).restart_async().await.unwrap();
-    // The client must have met the new process before this proves anything.
+    // The client must have met the new process before this proves anything; only a handshake asks for the time.
     let anew = ring.server(&victim).addr();
     eventually(SOON, "the client tries the restarted server", || async {
         let stats: String = direct::ask(&anew, cmd("INFO").arg("commandstats")).await;
-        stats.contains("cmdstat_info:calls=") && !stats.contains("cmdstat_info:calls=1,")
+        stats.contains("cmdstat_time:")
     })
     .await;
     check("restarted empty").await;
@@ -281,13 +286,13 @@ async fn a_dependent_write_that_cannot_be_sent_runs_at_the_next_owner() {
     assert_eq!(run(&connection, &["INCR", &key]).await.unwrap(), Value::Int(2));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_write_is_on_both_copies_or_on_none() {
     let ring = FixedRing::start(3).await;
     let client = ring.client().await;
     let mut keys = Vec::new();
-    for i in 0..400 {
-        let key = format!("dropped:{}", i % 40);
+    for i in 0..2000 {
+        let key = format!("dropped:{i}");
         let mut connection = client.connection();
         let command = match i % 4 {
             0 => cmd("SET").arg(&key).arg(i).to_owned(),
@@ -296,13 +301,14 @@ async fn a_dropped_write_is_on_both_copies_or_on_none() {
             _ => cmd("SETRANGE").arg(&key).arg(0).arg("7").to_owned(),
         };
         let mut write = Box::pin(command.query_async::<Value>(&mut connection));
-        // Polled once, then dropped.
+        // Polled once, then dropped at any moment: in the worst one, one connection has taken its part and the other not.
         assert!((&mut write).now_or_never().is_none_or(|result| result.is_ok()));
+        let until = Instant::now() + Duration::from_micros(fastrand::u64(..60));
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
         drop(write);
         keys.push(key);
-        if i % 7 == 0 {
-            tokio::task::yield_now().await;
-        }
     }
     for key in keys {
         eventually(SOON, "the copies are equal", || ring.copies_are_equal(&client, &key)).await;
@@ -358,9 +364,12 @@ async fn a_caller_that_stops_polling_holds_nobody_up() {
     let incr = cmd("INCR").arg("n").to_owned();
     let mut held = Box::pin(incr.query_async::<i64>(&mut first));
     assert!((&mut held).now_or_never().is_none());
-    for expected in 2..20 {
-        assert_eq!(incr.query_async::<i64>(&mut second).await.unwrap(), expected);
-    }
+    let others = async {
+        for expected in 2..20 {
+            assert_eq!(incr.query_async::<i64>(&mut second).await.unwrap(), expected);
+        }
+    };
+    tokio::time::timeout(SOON, others).await.expect("the others do not wait for it");
     assert_eq!(held.await.unwrap(), 1);
     assert!(ring.copies_are_equal(&client, "n").await);
 }

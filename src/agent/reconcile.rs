@@ -175,6 +175,7 @@ impl Reconciler {
             let changed = store.change(|snapshot| register(snapshot, &self.options, &info, author)).await;
             let epoch = changed.map_err(refused_is_fatal)?.epoch();
             tracing::info!(member = %id, addr = %self.addr, %epoch, "the member is registered");
+            self.flushes = Some((own.run_id.clone(), own.flushes));
             return Ok(None);
         }
         self.warn_of_eviction(snapshot, own);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{try_join, try_join_all};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, cmd};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -129,10 +130,12 @@ impl Connector {
         let (connection, driver) = connecting.await.map_err(Failure::of)?;
         let driver = tokio::spawn(driver).abort_handle();
         let mut server = Server { connection, driver, client_id: 0 };
-        let mut handshake = redis::pipe();
-        handshake.cmd("CLIENT").arg("SETNAME").arg(name).ignore().cmd("CLIENT").arg("ID");
-        let asked = handshake.query_async::<(u64,)>(&mut server.connection).await;
-        (server.client_id,) = asked.map_err(Failure::of)?;
+        // Not a `pipe()`: an error inside one loses its code, and NOAUTH has to be told from a lost connection.
+        let (mut first, mut second) = (server.connection.clone(), server.connection.clone());
+        let (mut name_it, mut number) = (cmd("CLIENT"), cmd("CLIENT"));
+        let (name_it, number) = (name_it.arg("SETNAME").arg(name), number.arg("ID"));
+        let both = try_join(name_it.query_async::<()>(&mut first), number.query_async::<u64>(&mut second));
+        ((), server.client_id) = both.await.map_err(Failure::of)?;
         Ok(server)
     }
 }
@@ -150,13 +153,12 @@ impl Server {
 
     /// What it says of itself.
     pub(crate) async fn info(&mut self, within: Duration) -> Result<Info, Failure> {
-        let mut sections = redis::pipe();
         // One `INFO` with several sections needs Redis 7.
-        for section in ["server", "replication", "persistence", "memory", "commandstats", "keyspace"] {
-            sections.cmd("INFO").arg(section);
-        }
-        let asked = timeout(within, sections.query_async::<Vec<String>>(&mut self.connection)).await;
-        let text = asked.map_err(|_| Failure::Silent)?.map_err(Failure::of)?;
+        let sections = ["server", "replication", "persistence", "memory", "commandstats", "keyspace"].map(|section| {
+            let mut connection = self.connection.clone();
+            async move { cmd("INFO").arg(section).query_async::<String>(&mut connection).await }
+        });
+        let text = timeout(within, try_join_all(sections)).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)?;
         let mut info = Info::parse(&text.join("\n"));
         if info.policy.is_empty() {
             // Some old servers do not have it there, and some forbid CONFIG; then nothing is known of it.

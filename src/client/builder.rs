@@ -8,6 +8,8 @@ use crate::exec::ExecOptions;
 #[cfg(feature = "tls")]
 use crate::membership::TlsFiles;
 use crate::membership::{Digest, MembershipOptions, RingUrl};
+#[cfg(feature = "cli")]
+use crate::node::ConnectOptions;
 use crate::policy::{HedgePolicy, ReadPolicy, Timeouts, WritePolicy};
 
 /// Options of a [`RingClient`], from [`RingClient::builder`].
@@ -88,6 +90,12 @@ impl RingClientBuilder {
     pub fn zookeeper_tls(mut self, files: TlsFiles) -> Self {
         self.membership.tls = Some(files);
         self
+    }
+
+    /// What was set, for those who ask ZooKeeper or the servers past the client.
+    #[cfg(feature = "cli")]
+    pub(crate) fn parts(&self) -> (&RingUrl, &MembershipOptions, &ConnectOptions) {
+        (&self.url, &self.membership, &self.exec.connect)
     }
 
     /// Opens the ring.

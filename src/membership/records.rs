@@ -340,7 +340,7 @@ pub(crate) fn bytes(record: &impl Serialize) -> Result<Vec<u8>> {
 }
 
 const UPGRADE: &str = "it was written by a newer redis-ring: use one that knows it here as well";
-const REPAIR: &str = "somebody wrote it by hand: `redis-ring check` names what is wrong with it";
+const REPAIR: &str = "somebody wrote it by hand: `redis-ring status` shows the ring's records";
 
 fn check_version(path: &str, data: &[u8]) -> Result<()> {
     match version(data) {

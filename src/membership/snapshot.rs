@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::records::{ConfigRecord, MemberRecord, RingRecord, placed};
-use crate::placement::{Epoch, Member, NodeId, Parts, Phase, Step, Topology};
+use crate::placement::{Epoch, Member, NodeId, Parts, Phase, PlacementError, Step, Topology};
 use crate::{Error, ErrorKind, Result};
 
 /// All records at one epoch.
@@ -77,10 +77,16 @@ impl Snapshot {
     /// [`ErrorKind::Membership`] where the ring cannot be used, has two members with the same CRC32, or is beyond
     /// what a ring can hold.
     pub fn topology(&self) -> Result<Topology> {
-        Topology::new(self.parts()?).map_err(|why| {
-            let hint = "`redis-ring check` names what is wrong with it";
-            Error::new(ErrorKind::Membership, format!("/ring cannot be used: {why}")).with_hint(hint)
-        })
+        Topology::new(self.parts()?).map_err(unplaceable)
+    }
+
+    /// As [`Snapshot::topology`], and takes over the rings that have not changed since an older topology: then a
+    /// member's new state costs next to nothing.
+    ///
+    /// # Errors
+    /// As [`Snapshot::topology`].
+    pub fn topology_after(&self, older: &Topology) -> Result<Topology> {
+        older.successor(self.parts()?).map_err(unplaceable)
     }
 
     /// Whether clients can use this ring: it is founded, and somebody is in it.
@@ -99,4 +105,9 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+fn unplaceable(why: PlacementError) -> Error {
+    let hint = "`redis-ring status` shows its records";
+    Error::new(ErrorKind::Membership, format!("/ring cannot be used: {why}")).with_hint(hint)
 }

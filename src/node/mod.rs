@@ -2,6 +2,8 @@
 
 mod breaker;
 mod connect;
+#[cfg(feature = "cli")]
+mod direct;
 mod driver;
 mod inflight;
 mod latency;
@@ -24,6 +26,8 @@ use breaker::Breaker;
 use connect::Connected;
 
 pub(crate) use connect::ConnectOptions;
+#[cfg(feature = "cli")]
+pub(crate) use direct::Direct;
 pub(crate) use link::{Attempt, Fault, Link, Senders};
 pub(crate) use ticker::Ticker;
 

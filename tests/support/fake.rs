@@ -7,6 +7,13 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+#[derive(Clone, Copy, PartialEq)]
+enum Greeting {
+    New,
+    Old,
+    None,
+}
+
 pub struct FakeServer {
     addr: String,
     calls: Arc<AtomicU64>,
@@ -22,15 +29,20 @@ impl Drop for FakeServer {
 impl FakeServer {
     /// Greets well, and answers everything else with this reply.
     pub async fn start(reply: &'static str) -> FakeServer {
-        FakeServer::with(reply, true).await
+        FakeServer::with(reply, Greeting::New).await
+    }
+
+    /// Greets as servers did before RESP3.
+    pub async fn old(reply: &'static str) -> FakeServer {
+        FakeServer::with(reply, Greeting::Old).await
     }
 
     /// Answers everything with this, the greeting included.
     pub async fn talking(reply: &'static str) -> FakeServer {
-        FakeServer::with(reply, false).await
+        FakeServer::with(reply, Greeting::None).await
     }
 
-    async fn with(reply: &'static str, greets: bool) -> FakeServer {
+    async fn with(reply: &'static str, greeting: Greeting) -> FakeServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address").to_string();
         let calls = Arc::new(AtomicU64::new(0));
@@ -38,7 +50,7 @@ impl FakeServer {
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, reply, greets, Arc::clone(&counted)));
+                connections.spawn(serve(stream, reply, greeting, Arc::clone(&counted)));
             }
         });
         FakeServer { addr, calls, task }
@@ -54,13 +66,17 @@ impl FakeServer {
     }
 }
 
-async fn serve(stream: TcpStream, reply: &str, greets: bool, calls: Arc<AtomicU64>) -> std::io::Result<()> {
+async fn serve(stream: TcpStream, reply: &str, greeting: Greeting, calls: Arc<AtomicU64>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
+    let greets = greeting != Greeting::None;
     loop {
         let Some(words) = command(&mut stream).await? else { return Ok(()) };
         let name = words.first().map(|word| word.to_ascii_uppercase()).unwrap_or_default();
         let answer = match name.as_slice() {
-            b"HELLO" if greets => "%1\r\n$5\r\nproto\r\n:3\r\n",
+            b"HELLO" if greeting == Greeting::New => "%1\r\n$5\r\nproto\r\n:3\r\n",
+            b"HELLO" if greeting == Greeting::Old => {
+                "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"
+            }
             b"CLIENT" | b"SELECT" if greets => "+OK\r\n",
             b"TIME" if greets => "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n",
             b"INFO" if greets => "$15\r\nrun_id:abcdef\r\n\r\n",

@@ -10,6 +10,7 @@ pub mod direct;
 mod fake;
 mod fixed;
 mod proxy;
+mod zk_ring;
 
 use std::future::Future;
 use std::path::Path;
@@ -23,6 +24,7 @@ use tokio::sync::OnceCell;
 pub use fake::FakeServer;
 pub use fixed::FixedRing;
 pub use proxy::{Counts, FaultProxy, Mode};
+pub use zk_ring::{ZkRing, membership_options};
 
 /// Long enough for everything that should happen soon, on a machine whose cores are all busy.
 pub const SOON: Duration = Duration::from_secs(20);

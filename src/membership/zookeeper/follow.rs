@@ -71,7 +71,7 @@ pub(crate) async fn open(target: Target, refresh: Arc<Notify>) -> Result<(watch:
             (watches, session) = (Watches::default(), target.connect(deadline).await?);
         }
     };
-    let topology = build(snapshot.clone()).await?;
+    let topology = build(snapshot.clone(), None).await?;
     let view = View { topology: Arc::new(topology), source: Source::Live };
     let (views, receiver) = watch::channel(Arc::new(view));
     let shown = Shown::of(&snapshot);
@@ -98,8 +98,12 @@ async fn first(
 }
 
 /// Sorting the points of a large ring takes long enough to hold up everything else on this thread.
-async fn build(snapshot: Snapshot) -> Result<Topology> {
-    match tokio::task::spawn_blocking(move || snapshot.topology()).await {
+async fn build(snapshot: Snapshot, older: Option<Arc<View>>) -> Result<Topology> {
+    let build = move || match older {
+        Some(older) => snapshot.topology_after(&older.topology),
+        None => snapshot.topology(),
+    };
+    match tokio::task::spawn_blocking(build).await {
         Ok(topology) => topology,
         Err(why) => Err(Error::new(ErrorKind::Membership, "the topology could not be built").with_source(why)),
     }
@@ -251,7 +255,8 @@ impl Follower {
             self.show_live();
             return Ok(());
         }
-        let topology = build(snapshot).await.map_err(ReadError::Lasting)?;
+        let older = self.views.borrow().clone();
+        let topology = build(snapshot, Some(older)).await.map_err(ReadError::Lasting)?;
         tracing::info!(
             epoch = %topology.epoch(), step = %topology.step(), phase = %topology.phase(),
             fingerprint = %topology.fingerprint(), root = %self.target.root, "a new topology"

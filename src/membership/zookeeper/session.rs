@@ -111,6 +111,8 @@ impl Target {
             }
         };
         let tried = join_all(self.hosts.iter().map(probe)).await.join("; ");
+        // The part of a millisecond that has passed since the deadline was set says nothing.
+        let waited = Duration::from_millis(waited.as_micros().div_ceil(1000) as u64);
         let message = format!("ZooKeeper cannot be reached within {waited:?} ({tried})");
         Error::new(ErrorKind::Unreachable, message)
             .with_hint("check the hosts in the ring's URL, and that ZooKeeper runs and is ready")

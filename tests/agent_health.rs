@@ -1,0 +1,281 @@
+//! What an agent writes when its server, its peers, ZooKeeper or itself fails.
+#![cfg(feature = "cli")]
+#![cfg(test)]
+
+mod agents;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use agents::{Running, id, options, ring, ring_at, start, until, until_live, url};
+use redis_ring::agent::AgentOptions;
+use redis_ring::membership::{Membership, MembershipOptions};
+use redis_ring::placement::State;
+use support::{FaultProxy, Mode, SOON, eventually, redis, redis_servers, shared_zookeeper, unique_root, zookeeper};
+
+#[tokio::test]
+async fn a_killed_server_is_down_and_closed_and_joins_when_it_is_back() {
+    let (_ring, store, servers, _agents) = ring(2).await;
+    let before = until(&store, "redis-0", |r| r.state() == State::Up).await;
+    servers[0].kill();
+    let down = until(&store, "redis-0", |r| r.state() == State::Down).await;
+    assert_eq!((down.generation, down.closed, &down.run_id), (1, true, &before.run_id));
+    assert_eq!(down.reason.as_deref(), Some("no server listens at its address"));
+    assert!(down.by.as_ref().unwrap().starts_with("agent ") && down.since > before.since);
+    until_live(&store, "redis-0", false).await;
+
+    servers[0].restart_async().await.unwrap();
+    let back = until(&store, "redis-0", |r| r.state() != State::Down).await;
+    assert_eq!((back.state(), back.generation, back.closed), (State::Joining, 2, false));
+    assert_eq!(back.run_id, agents::run_id(&servers[0]).await);
+    assert_eq!(back.reason.as_deref(), Some("waits for filling: its data is not known to be whole"));
+    until_live(&store, "redis-0", true).await;
+
+    // And again: each life has a generation of its own, and none is up.
+    servers[0].kill();
+    until(&store, "redis-0", |r| r.state() == State::Down && r.closed).await;
+    servers[0].restart_async().await.unwrap();
+    until(&store, "redis-0", |r| r.state() == State::Joining && r.generation == 3).await;
+    let other = store.snapshot().await.unwrap();
+    assert_eq!(other.member(&id("redis-1")).unwrap().state(), State::Up);
+}
+
+#[tokio::test]
+async fn a_hung_server_is_down_and_not_closed_and_joins_as_the_same_process() {
+    let (_ring, store, servers, _agents) = ring(2).await;
+    let run_id = agents::run_id(&servers[0]).await;
+    servers[0].stop().unwrap();
+    let down = until(&store, "redis-0", |r| r.state() == State::Down).await;
+    assert_eq!((down.closed, down.reason.as_deref()), (false, Some("the server does not answer")));
+    until_live(&store, "redis-0", false).await;
+    servers[0].cont().unwrap();
+    let back = until(&store, "redis-0", |r| r.state() == State::Joining).await;
+    assert_eq!((back.generation, &back.run_id), (2, &run_id));
+    until_live(&store, "redis-0", true).await;
+
+    // Hung, and then killed: now it is closed.
+    servers[0].stop().unwrap();
+    until(&store, "redis-0", |r| r.state() == State::Down && !r.closed).await;
+    servers[0].kill();
+    until(&store, "redis-0", |r| r.state() == State::Down && r.closed).await;
+}
+
+#[tokio::test]
+async fn a_restart_between_two_probes_goes_straight_to_joining() {
+    let ring = url(&shared_zookeeper().await.url(&unique_root()));
+    let store = agents::store(&ring).await;
+    store.init(&redis_ring::placement::Config::default(), 1).await.unwrap();
+    let server = redis().await;
+    let mut options = options(&ring, "redis-0", &server);
+    // So slow that the restart fits in between.
+    options.health.every = Duration::from_secs(3);
+    let _agent = Running::of(options);
+    let before = until(&store, "redis-0", |r| r.state() == State::Up).await;
+    server.restart_async().await.unwrap();
+    let after = until(&store, "redis-0", |r| r.run_id != before.run_id).await;
+    assert_eq!((after.state(), after.generation), (State::Joining, 2));
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.members[&id("redis-0")].version, Some(1), "one write, so it was not down in between");
+    eventually(SOON, "the node of the new process", || async {
+        store.live().await.unwrap()[&id("redis-0")].record.as_ref().unwrap().run_id == after.run_id
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_flushed_server_and_a_replica_are_not_read() {
+    let (ring, store, servers, _agents) = ring(2).await;
+    let membership = Membership::open(&ring, &MembershipOptions::default()).await.unwrap();
+    let mut views = membership.subscribe();
+    let flush = async {
+        let _: () = agents::ask(&servers[0], redis::cmd("FLUSHDB").arg("SYNC")).await;
+    };
+    let seen = views.wait_for(|view| {
+        let member = view.topology.find(&id("redis-0")).unwrap().1;
+        member.state == State::Down && member.reason.as_deref() == Some("its data was flushed")
+    });
+    let (seen, ()) = tokio::join!(tokio::time::timeout(SOON, seen), flush);
+    assert!(seen.is_ok(), "the flush was not noticed");
+    drop(seen);
+    let back = until(&store, "redis-0", |r| r.state() == State::Joining).await;
+    assert_eq!(back.generation, 2);
+
+    let _: () = agents::ask(&servers[1], redis::cmd("REPLICAOF").arg("127.0.0.1").arg(servers[0].port())).await;
+    let down = until(&store, "redis-1", |r| r.state() == State::Down).await;
+    assert!(!down.closed);
+    assert_eq!(down.reason.as_deref(), Some("the server became a replica of another server"));
+    until_live(&store, "redis-1", true).await;
+}
+
+#[tokio::test]
+async fn a_member_that_died_while_its_agent_was_away_is_down_when_one_is_back() {
+    let (ring, store, servers, mut agents) = ring(2).await;
+    let away = options(&ring, "redis-0", &servers[0]);
+    agents.remove(0).stop().await.unwrap();
+    // Its peer fences it or its own agent does; so only the reason tells.
+    drop(agents);
+    servers[0].kill();
+    let _again = Running::of(away);
+    let down = until(&store, "redis-0", |r| r.state() == State::Down).await;
+    assert_eq!((down.closed, down.reason.as_deref()), (true, Some("no server listens at its address")));
+}
+
+#[tokio::test]
+async fn an_agent_that_stood_still_itself_fences_nobody() {
+    let (_ring, store, _servers, _agents) = ring(2).await;
+    let before = store.snapshot().await.unwrap();
+    for _ in 0..3 {
+        // All agents of this test run on this one thread.
+        std::thread::sleep(Duration::from_millis(1500));
+        let started = Instant::now();
+        // Until every agent has probed again several times.
+        eventually(SOON, "some rounds", || async { started.elapsed() > Duration::from_millis(400) }).await;
+    }
+    let after = store.snapshot().await.unwrap();
+    assert_eq!((after.epoch, after.members), (before.epoch, before.members));
+}
+
+#[tokio::test]
+async fn a_zookeeper_that_restarts_disturbs_nothing() {
+    let server = zookeeper().await;
+    let (_ring, store, _servers, agents) = ring_at(url(&server.url("/ring")), 2).await;
+    let before = store.snapshot().await.unwrap();
+    server.restart_async().await.unwrap();
+    let store = agents::store(&url(&server.url("/ring"))).await;
+    for name in ["redis-0", "redis-1"] {
+        until_live(&store, name, true).await;
+    }
+    let after = store.snapshot().await.unwrap();
+    assert_eq!((after.epoch, after.members), (before.epoch, before.members));
+    assert!(agents.iter().all(Running::is_running));
+}
+
+#[tokio::test]
+async fn a_zookeeper_away_for_longer_than_the_sessions_disturbs_nothing_and_learns_what_happened() {
+    let server = zookeeper().await;
+    let ring = url(&server.url("/ring"));
+    let servers = redis_servers(2).await;
+    let store = agents::store(&ring).await;
+    store.init(&redis_ring::placement::Config::default(), 2).await.unwrap();
+    let short = |n: usize| {
+        let mut options = options(&ring, &format!("redis-{n}"), &servers[n]);
+        options.membership.session_timeout = Duration::from_millis(400);
+        Running::of(options)
+    };
+    let agents = [short(0), short(1)];
+    agents::founded(&store).await;
+    let before = store.snapshot().await.unwrap();
+    let session = MembershipOptions { session_timeout: Duration::from_millis(400), ..MembershipOptions::default() };
+    let witness = redis_ring::membership::Store::open(&ring, &session).await.unwrap();
+    server.kill();
+    eventually(SOON, "the sessions to end", || async { witness.ended() }).await;
+    servers[1].kill();
+    server.restart_async().await.unwrap();
+    let store = agents::store(&ring).await;
+    until_live(&store, "redis-0", true).await;
+    let down = until(&store, "redis-1", |r| r.state() == State::Down).await;
+    assert!(down.closed);
+    until_live(&store, "redis-1", false).await;
+    let after = store.snapshot().await.unwrap();
+    assert_eq!(after.member(&id("redis-0")), before.member(&id("redis-0")), "nothing happened to it");
+    assert_eq!(after.epoch.0, before.epoch.0 + 1, "one change: redis-1 is down");
+    assert!(agents.iter().all(Running::is_running));
+}
+
+#[tokio::test]
+async fn a_peer_without_agent_is_down_only_when_it_does_not_answer() {
+    let (_ring, store, servers, mut agents) = ring(4).await;
+    // Its agent is gone, but its server answers: nothing changes.
+    agents.remove(0).stop().await.unwrap();
+    let connections = |n: usize| {
+        let cmd = redis::cmd("INFO").arg("stats").clone();
+        let server = &servers[n];
+        async move {
+            let info: String = agents::ask(server, &cmd).await;
+            let count = info.lines().find_map(|l| l.strip_prefix("total_connections_received:")).unwrap().to_owned();
+            count.parse::<u64>().unwrap()
+        }
+    };
+    let before = (store.snapshot().await.unwrap().epoch, connections(0).await);
+    // Each look is a connection, and so is each of ours.
+    let mut asked = 0;
+    loop {
+        asked += 1;
+        if connections(0).await >= before.1 + asked + 6 {
+            break;
+        }
+        assert!(asked < 2000, "nobody looks after a peer whose agent is gone");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(store.snapshot().await.unwrap().epoch, before.0);
+
+    servers[0].kill();
+    let down = until(&store, "redis-0", |r| r.state() == State::Down).await;
+    assert_eq!((down.closed, down.reason.as_deref()), (false, Some("its agent is gone, and it does not answer")));
+}
+
+#[tokio::test]
+async fn a_second_peer_is_not_fenced_while_one_is_down() {
+    let ring = url(&shared_zookeeper().await.url(&unique_root()));
+    let store = agents::store(&ring).await;
+    store.init(&redis_ring::placement::Config::default(), 4).await.unwrap();
+    let servers = redis_servers(4).await;
+    // Others reach this one by its proxy, which tells how often they tried.
+    let proxy = FaultProxy::start(servers[1].addr()).await;
+    let announce = Some(format!("redis://{}", proxy.addr()).parse().unwrap());
+    let second = Running::of(AgentOptions { announce, ..options(&ring, "redis-1", &servers[1]) });
+    let _others = [0, 2, 3].map(|n| start(&ring, &format!("redis-{n}"), &servers[n]));
+    agents::founded(&store).await;
+    servers[0].kill();
+    until(&store, "redis-0", |r| r.state() == State::Down).await;
+    let before = store.snapshot().await.unwrap();
+
+    second.stop().await.unwrap();
+    let tried = proxy.counts().accepted;
+    proxy.set(Mode::Stall).await;
+    eventually(SOON, "looks at it", || async { proxy.counts().accepted >= tried + 12 }).await;
+    let after = store.snapshot().await.unwrap();
+    assert_eq!((after.epoch, after.members), (before.epoch, before.members));
+    // Its own agent is bound by no guard.
+    servers[1].kill();
+    let mut own = options(&ring, "redis-1", &servers[1]);
+    own.announce = Some(format!("redis://{}", proxy.addr()).parse().unwrap());
+    let _own = Running::of(own);
+    until(&store, "redis-1", |r| r.state() == State::Down && r.closed).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_cut_off_from_most_fences_nobody() {
+    let ring = url(&shared_zookeeper().await.url(&unique_root()));
+    let store = agents::store(&ring).await;
+    store.init(&redis_ring::placement::Config::default(), 4).await.unwrap();
+    let servers = redis_servers(4).await;
+    let mut proxies = Vec::new();
+    let mut running = Vec::new();
+    for (n, server) in servers.iter().enumerate() {
+        // Others reach each server by its proxy, and its own agent directly.
+        let proxy = FaultProxy::start(server.addr()).await;
+        let announce = Some(format!("redis://{}", proxy.addr()).parse().unwrap());
+        running.push(Running::of(AgentOptions { announce, ..options(&ring, &format!("redis-{n}"), server) }));
+        proxies.push(proxy);
+    }
+    agents::founded(&store).await;
+    let before = store.snapshot().await.unwrap();
+    for proxy in &proxies {
+        proxy.set(Mode::Stall).await;
+    }
+    let tried = || proxies[1..].iter().map(|proxy| proxy.counts().accepted).sum::<u64>();
+    let tried_before = tried();
+    for agent in running.drain(1..) {
+        agent.stop().await.unwrap();
+    }
+    // Two looks at a suspect and at the two others, several times over.
+    eventually(SOON, "many attempts", || async { tried() > tried_before + 18 }).await;
+    let after = store.snapshot().await.unwrap();
+    assert_eq!((after.epoch, after.members), (before.epoch, before.members));
+    // Cut off from one only, it fences that one.
+    for proxy in &proxies[2..] {
+        proxy.set(Mode::Pass).await;
+    }
+    until(&store, "redis-1", |r| r.state() == State::Down).await;
+}
