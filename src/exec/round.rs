@@ -1,9 +1,9 @@
 //! One round of a write: the command on its way to the owners, and what their replies mean.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use futures_util::future::{join, join_all};
 use redis::{Cmd, RedisResult, Value};
@@ -139,7 +139,7 @@ impl Round {
             let mut sending = pin!(to_all(&self.owners.copies, &cmd, write_ms));
             let begun = poll_fn(|cx| {
                 let _order = place.stripe().lock();
-                Poll::Ready(sending.as_mut().poll(cx))
+                Poll::Ready(poll_unconstrained(sending.as_mut(), cx))
             })
             .await;
             drop(place);
@@ -299,6 +299,11 @@ async fn to_all(owners: &[Owner], cmd: &Cmd, write_ms: u64) -> Vec<Reply> {
         [one] => vec![one.link.request(cmd, write_ms).await],
         all => join_all(all.iter().map(|owner| owner.link.request(cmd, write_ms))).await,
     }
+}
+
+/// Polls a future that must enqueue now, whatever the caller's task has used up of its budget.
+pub(super) fn poll_unconstrained<F: Future>(mut future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    pin!(tokio::task::unconstrained(poll_fn(|cx| future.as_mut().poll(cx)))).poll(cx)
 }
 
 /// Lets the executor poll once more.

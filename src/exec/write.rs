@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::read::no_owner;
-use super::round::{End, Failures, Owner, Owners, Place, Round};
+use super::round::{End, Failures, Owner, Owners, Place, Round, poll_unconstrained};
 use super::stripe::Stripes;
 use super::{Core, Snapshot};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
@@ -257,15 +257,13 @@ impl Write {
 
 /// A round that has been polled once.
 struct Enqueued<F: Future> {
-    running: Pin<Box<tokio::task::Unconstrained<F>>>,
+    running: Pin<Box<F>>,
     /// Whether it holds a place in line.
     in_line: bool,
     polled: Poll<F::Output>,
 }
 
 /// Polls a round for the first time, which puts its commands on the wire, under the stripe's lock.
-///
-/// Unconstrained, since a first poll must enqueue whatever the caller's task has used up of its budget.
 fn enqueue<F: Future>(
     stripes: &Stripes,
     token: Token,
@@ -279,8 +277,8 @@ fn enqueue<F: Future>(
     if in_line {
         round.place = Some(Place::new(stripes.clone(), token, queue.take()));
     }
-    let mut running = Box::pin(tokio::task::unconstrained(run(round)));
-    let polled = running.as_mut().poll(cx);
+    let mut running = Box::pin(run(round));
+    let polled = poll_unconstrained(running.as_mut(), cx);
     Enqueued { running, in_line, polled }
 }
 
