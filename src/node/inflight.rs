@@ -32,6 +32,8 @@ pub(crate) struct InFlight {
     /// Answered nothing for as long as it usually takes at most. Set by the tick, cleared by any reply.
     silent: AtomicBool,
     hedge_after_ms: AtomicU32,
+    /// Raised whenever requests become late, so that a request asks for the lock only then.
+    lateness: AtomicU32,
     policy: HedgePolicy,
 }
 
@@ -89,6 +91,7 @@ impl InFlight {
             state: Mutex::new(state),
             silent: AtomicBool::new(false),
             hedge_after_ms: AtomicU32::new(0),
+            lateness: AtomicU32::new(0),
             policy,
         };
         inflight.update_hedge_after(&Latency::default());
@@ -140,6 +143,12 @@ impl InFlight {
         drop(guard);
         // A waker may be the last owner of its task, whose drop must not meet our lock.
         drop(waker);
+    }
+
+    /// While this stays what it was when a request was last known not to be late, it is not late.
+    #[inline]
+    pub(crate) fn lateness(&self) -> u32 {
+        self.lateness.load(Ordering::Acquire)
     }
 
     /// Whether a request is late; if not, its waker is brought up to date.
@@ -205,6 +214,7 @@ impl InFlight {
             return Tick { busy: false, fell_silent: false };
         }
         let mut oldest = u64::MAX;
+        let known_late = late.len();
         for slot in &mut state.slots {
             let Some(waker) = &slot.waker else { continue };
             oldest = oldest.min(slot.since_ms);
@@ -212,6 +222,9 @@ impl InFlight {
                 slot.late = true;
                 late.push(waker.clone());
             }
+        }
+        if late.len() > known_late {
+            self.lateness.fetch_add(1, Ordering::Release);
         }
         let quiet_since = oldest.max(state.last_reply_ms);
         // One more for what is left of a millisecond at either end.

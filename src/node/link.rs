@@ -182,12 +182,30 @@ pub(crate) struct Attempt<'a, F> {
     link: &'a Link,
     send: Pin<&'a mut F>,
     slot: Option<u32>,
+    seen: Seen,
+}
+
+/// What the registry was known to say of a request when it was last polled: that it is not late, and that it would wake
+/// this task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    lateness: u32,
+    /// Which waker it has. As long as it has it, no other can be in the same place.
+    waker: (usize, usize),
+}
+
+impl Seen {
+    #[inline]
+    fn now(link: &Link, waker: &Waker) -> Seen {
+        let waker = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
+        Seen { lateness: link.inflight.lateness(), waker }
+    }
 }
 
 impl<'a, F: Future<Output = RedisResult<Value>>> Attempt<'a, F> {
     #[inline]
     pub(crate) fn new(link: &'a Link, send: Pin<&'a mut F>) -> Attempt<'a, F> {
-        Attempt { link, send, slot: None }
+        Attempt { link, send, slot: None, seen: Seen::default() }
     }
 
     /// The reply, or `None` when it did not come within so many milliseconds; then it may be waited for again.
@@ -206,6 +224,7 @@ impl<'a, F: Future<Output = RedisResult<Value>>> Attempt<'a, F> {
         let first = self.slot.is_none();
         if first {
             let link = self.link;
+            self.seen = Seen::now(link, cx.waker());
             let Some(slot) = link.inflight.enter(link.ticker.now_ms(), due, cx.waker()) else {
                 return Poll::Ready(Some(Err(Fault::Full)));
             };
@@ -220,10 +239,17 @@ impl<'a, F: Future<Output = RedisResult<Value>>> Attempt<'a, F> {
                 self.link.ticker.request_entered();
                 Poll::Pending
             }
-            Poll::Pending => match self.slot {
-                Some(slot) if self.link.inflight.is_late(slot, cx.waker()) => Poll::Ready(None),
-                Some(_) | None => Poll::Pending,
-            },
+            Poll::Pending => {
+                let seen = Seen::now(self.link, cx.waker());
+                if seen == self.seen {
+                    return Poll::Pending;
+                }
+                self.seen = seen;
+                match self.slot {
+                    Some(slot) if self.link.inflight.is_late(slot, cx.waker()) => Poll::Ready(None),
+                    Some(_) | None => Poll::Pending,
+                }
+            }
         }
     }
 }
