@@ -12,7 +12,8 @@ mod stripe;
 mod write;
 
 use std::collections::HashMap;
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -202,13 +203,13 @@ impl Core {
             Ok(Plan::Read { key, row }) => {
                 let token = Token::of_key(key);
                 match row.answer {
-                    Answer::Whole => Box::pin(read::read(self, snapshot, senders, cmd, token)),
+                    Answer::Whole => boxed(|| read::read(self, snapshot, senders, cmd, token)),
                     Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
                 }
             }
             Ok(plan @ Plan::Write { key, .. }) => {
                 let token = Token::of_key(key);
-                Box::pin(write::write(self, snapshot, cmd, plan, token))
+                boxed(|| write::write(self, snapshot, cmd, plan, token))
             }
             Err(refusal) => Box::pin(std::future::ready(Err(self.refused(refusal)))),
         }
@@ -220,6 +221,14 @@ impl Core {
         let hint = refusal.hint;
         Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint).into()
     }
+}
+
+/// As `Box::pin`, but the box is there before the future, which is made in it: `Box::pin` copies the whole of it, room
+/// for all that it may ever hold included.
+#[inline(always)]
+fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    let place = Box::new_uninit();
+    Box::into_pin(Box::write(place, make()))
 }
 
 impl Snapshot {

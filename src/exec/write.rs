@@ -15,7 +15,7 @@ use tracing::Instrument;
 use super::read::no_owner;
 use super::round::{End, Failures, Owner, Owners, Place, Round, poll_unconstrained};
 use super::stripe::Stripes;
-use super::{Core, Snapshot};
+use super::{Core, Snapshot, boxed};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::placement::{NodeId, Token};
@@ -277,7 +277,7 @@ fn enqueue<F: Future>(
     if in_line {
         round.place = Some(Place::new(stripes.clone(), token, queue.take()));
     }
-    let mut running = Box::pin(run(round));
+    let mut running = boxed(|| run(round));
     let polled = poll_unconstrained(running.as_mut(), cx);
     Enqueued { running, in_line, polled }
 }
