@@ -100,7 +100,7 @@ impl Order {
         if !relative {
             return Order { cmd: Arc::new(cmd.clone()), repeat, no_effect };
         }
-        match command::absolute(cmd, plan, owners.primary.link.clock().now_ms()) {
+        match command::absolute(cmd, plan, owners.primary().link.clock().now_ms()) {
             Rewrite::AsSent => Order { cmd: Arc::new(cmd.clone()), repeat, no_effect },
             Rewrite::Absolute(cmd) => Order { cmd: Arc::new(cmd), repeat, no_effect },
             // The primary will say what is wrong with it, and then the copies get nothing.
@@ -243,9 +243,10 @@ impl Write {
         if connected.is_empty() {
             return None;
         }
-        connected.sort_by_key(|owner| failures.iter().any(|(id, _)| id == owner.node.id()));
-        let primary = connected.remove(0);
-        Some(Owners { primary, copies: connected, missing, degraded })
+        if !failures.is_empty() {
+            connected.sort_by_key(|owner| failures.iter().any(|(id, _)| id == owner.node.id()));
+        }
+        Some(Owners { connected, missing, degraded })
     }
 
     /// The stripes belong to the first owner whatever its state, so that the order holds while owners come and go.

@@ -106,17 +106,18 @@ impl Link {
         self.driver.abort();
     }
 
-    /// The future that sends a command and receives its reply. Nothing is sent before its first poll.
-    #[inline]
+    /// The future that sends a command and receives its reply, however long that takes. Nothing is sent before its first
+    /// poll.
+    #[cfg(feature = "cli")]
     pub(crate) async fn send(&self, cmd: &Cmd) -> RedisResult<Value> {
-        // Made here and not before, so that it need not be moved into the future.
         let mut connection = self.connection.clone();
         connection.send_packed_command(cmd).await
     }
 
-    /// Sends a command and waits for its reply for at most so long.
+    /// Sends a command and waits for its reply for at most so long. Nothing is sent before its first poll.
     pub(crate) async fn request(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
-        let send = std::pin::pin!(self.send(cmd));
+        let mut connection = self.connection.clone();
+        let send = std::pin::pin!(connection.send_packed_command(cmd));
         Attempt::new(self, send).within(at_most_ms).await.unwrap_or(Err(Fault::Late))
     }
 
