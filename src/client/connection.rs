@@ -11,7 +11,7 @@ use tracing::Instrument;
 use super::Inner;
 use crate::command;
 use crate::error::{Error, ErrorKind};
-use crate::exec::{Core, Snapshot};
+use crate::exec::{Core, Senders, Snapshot};
 
 /// A connection to the whole ring.
 ///
@@ -27,6 +27,7 @@ pub struct RingConnection {
     inner: Arc<Inner>,
     /// Revalidated by each command with one load; what it holds is borrowed by the command for as long as it runs.
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    senders: Senders,
 }
 
 impl Clone for RingConnection {
@@ -44,7 +45,7 @@ impl fmt::Debug for RingConnection {
 impl RingConnection {
     pub(super) fn new(inner: Arc<Inner>) -> RingConnection {
         let snapshot = Cache::new(Arc::clone(inner.core.snapshots()));
-        RingConnection { inner, snapshot }
+        RingConnection { inner, snapshot, senders: Senders::default() }
     }
 }
 
@@ -52,9 +53,9 @@ impl ConnectionLike for RingConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         let snapshot = self.snapshot.load();
         if tracing::enabled!(tracing::Level::DEBUG) {
-            return traced(&self.inner.core, snapshot, cmd);
+            return traced(&self.inner.core, snapshot, &mut self.senders, cmd);
         }
-        self.inner.core.run(snapshot, cmd)
+        self.inner.core.run(snapshot, &mut self.senders, cmd)
     }
 
     fn req_packed_commands<'a>(&'a mut self, _: &'a Pipeline, _: usize, _: usize) -> RedisFuture<'a, Vec<Value>> {
@@ -70,10 +71,15 @@ impl ConnectionLike for RingConnection {
 
 /// With a span around the events of every attempt. Without a subscriber that asks for it, a command pays one comparison.
 #[cold]
-fn traced<'a>(core: &'a Arc<Core>, snapshot: &'a Arc<Snapshot>, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+fn traced<'a>(
+    core: &'a Arc<Core>,
+    snapshot: &'a Arc<Snapshot>,
+    senders: &'a mut Senders,
+    cmd: &'a Cmd,
+) -> RedisFuture<'a, Value> {
     let topology = snapshot.topology();
     let span = tracing::debug_span!(
         "command", name = command::name(cmd), epoch = %topology.epoch(), fingerprint = %topology.fingerprint()
     );
-    Box::pin(span.in_scope(|| core.run(snapshot, cmd)).instrument(span))
+    Box::pin(span.in_scope(|| core.run(snapshot, senders, cmd)).instrument(span))
 }

@@ -12,7 +12,9 @@ mod stripe;
 mod write;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -24,7 +26,8 @@ use tokio::task::JoinHandle;
 use crate::command::{self, Answer, Plan, Refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
-use crate::node::{ConnectOptions, Node, Target, Ticker};
+pub(crate) use crate::node::Senders;
+use crate::node::{ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
 use crate::policy::{ReadPolicy, WritePolicy};
 
@@ -44,10 +47,13 @@ pub(crate) struct ExecOptions {
 #[derive(Debug)]
 pub(crate) struct Core {
     snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Held while a new snapshot is made from the last one.
+    making: Arc<Mutex<()>>,
     options: ExecOptions,
     connect: Arc<ConnectOptions>,
     ticker: Arc<Ticker>,
     ticking: JoinHandle<()>,
+    linking: JoinHandle<()>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
     counters: Counters,
@@ -58,6 +64,7 @@ pub(crate) struct Core {
 impl Drop for Core {
     fn drop(&mut self) {
         self.ticking.abort();
+        self.linking.abort();
     }
 }
 
@@ -73,6 +80,9 @@ pub(crate) struct Snapshot {
 #[derive(Debug)]
 struct Seat {
     node: Arc<Node>,
+    /// The node's connection when the snapshot was made. Requests borrow it, where the node would have to hand each of
+    /// them a counted handle.
+    link: Option<Arc<Link>>,
     stripes: Stripes,
     up: bool,
 }
@@ -85,8 +95,12 @@ impl Core {
         let connect = Arc::new(options.connect.clone());
         let changed = Arc::new(Notify::new());
         let snapshot = Snapshot::build(topology, None, &connect, &ticker, &changed);
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let making = Arc::default();
         Arc::new(Core {
-            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            linking: tokio::spawn(keep_linked(Arc::clone(&snapshot), Arc::clone(&making), Arc::clone(&changed))),
+            snapshot,
+            making,
             options,
             connect,
             ticking: tokio::spawn(Arc::clone(&ticker).run()),
@@ -99,6 +113,7 @@ impl Core {
 
     /// Uses another topology from now on. Connections to members that have not changed are kept.
     pub(crate) fn adopt(&self, topology: Arc<Topology>) {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.snapshot.load_full();
         let new = Snapshot::build(topology, Some(&old), &self.connect, &self.ticker, &self.changed);
         self.snapshot.store(Arc::new(new));
@@ -116,6 +131,7 @@ impl Core {
         // Each attempt ends by itself; this only bounds a runtime that does not get round to it.
         let _ = tokio::time::timeout(self.connect.timeouts.connect * 4, tried).await;
         if up.is_empty() || up.iter().any(|seat| seat.node.link().is_some()) {
+            relink(&self.snapshot, &self.making);
             return Ok(());
         }
         let troubles: Vec<Error> = up.iter().filter_map(|seat| seat.node.trouble()).collect();
@@ -177,18 +193,23 @@ impl Core {
     /// # Errors
     /// The ring's own errors are found with [`Error::of_redis`]; a server's error reply is in the value.
     #[inline]
-    pub(crate) fn run<'a>(self: &'a Arc<Core>, snapshot: &'a Arc<Snapshot>, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+    pub(crate) fn run<'a>(
+        self: &'a Arc<Core>,
+        snapshot: &'a Arc<Snapshot>,
+        senders: &'a mut Senders,
+        cmd: &'a Cmd,
+    ) -> RedisFuture<'a, Value> {
         match command::plan(cmd) {
             Ok(Plan::Read { key, row }) => {
                 let token = Token::of_key(key);
                 match row.answer {
-                    Answer::Whole => Box::pin(read::read(self, snapshot, cmd, token)),
+                    Answer::Whole => boxed(|| read::read(self, snapshot, senders, cmd, token)),
                     Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
                 }
             }
             Ok(plan @ Plan::Write { key, .. }) => {
                 let token = Token::of_key(key);
-                Box::pin(write::write(self, snapshot, cmd, plan, token))
+                boxed(|| write::write(self, snapshot, cmd, plan, token))
             }
             Err(refusal) => Box::pin(std::future::ready(Err(self.refused(refusal)))),
         }
@@ -200,6 +221,14 @@ impl Core {
         let hint = refusal.hint;
         Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint).into()
     }
+}
+
+/// As `Box::pin`, but the box is there before the future, which is made in it: `Box::pin` copies the whole of it, room
+/// for all that it may ever hold included.
+#[inline(always)]
+fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    let place = Box::new_uninit();
+    Box::into_pin(Box::write(place, make()))
 }
 
 impl Snapshot {
@@ -228,10 +257,11 @@ impl Snapshot {
                 match known.get(&member.id) {
                     Some(seat) => {
                         seat.node.retarget(target);
-                        Seat { node: Arc::clone(&seat.node), stripes: seat.stripes.clone(), up }
+                        Seat { node: Arc::clone(&seat.node), link: seat.node.link(), stripes: seat.stripes.clone(), up }
                     }
                     None => Seat {
                         node: Node::start(member.id.clone(), target, Arc::clone(connect), ticker, changed),
+                        link: None,
                         stripes: Stripes::new(),
                         up,
                     },
@@ -249,4 +279,59 @@ impl Snapshot {
     fn seat(&self, index: MemberIndex) -> &Seat {
         &self.seats[index.get()]
     }
+}
+
+impl Seat {
+    /// The connection, borrowed. There may be another one already that the snapshot does not know yet.
+    #[inline]
+    fn live(&self) -> Option<&Arc<Link>> {
+        self.link.as_ref().filter(|link| link.is_open())
+    }
+
+    /// The connection of a member that may be read in its turn: one that is up, and neither silent nor failing.
+    #[inline]
+    fn trusted(&self) -> Option<&Arc<Link>> {
+        let link = self.live().filter(|link| self.up && !link.is_silent())?;
+        self.node.is_trusted().then_some(link)
+    }
+
+    /// The connection, if there is one.
+    #[inline]
+    fn link(&self) -> Option<Arc<Link>> {
+        self.live().cloned().or_else(|| self.node.link())
+    }
+}
+
+/// Follows the connections that come and go; its owner aborts it.
+async fn keep_linked(snapshot: Arc<ArcSwap<Snapshot>>, making: Arc<Mutex<()>>, changed: Arc<Notify>) {
+    loop {
+        // A waiter registered before looking misses no change.
+        let mut changed = pin!(changed.notified());
+        changed.as_mut().enable();
+        relink(&snapshot, &making);
+        changed.await;
+    }
+}
+
+/// Puts the connections that there are now into the snapshot.
+fn relink(snapshot: &ArcSwap<Snapshot>, making: &Mutex<()>) {
+    let _making = making.lock().unwrap_or_else(PoisonError::into_inner);
+    let old = snapshot.load_full();
+    let links: Vec<Option<Arc<Link>>> = old.seats.iter().map(|seat| seat.node.link()).collect();
+    let same = |(seat, link): (&Seat, &Option<Arc<Link>>)| match (&seat.link, link) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    if old.seats.iter().zip(&links).all(same) {
+        return;
+    }
+    let seats = old.seats.iter().zip(links);
+    let seats = seats.map(|(seat, link)| Seat {
+        node: Arc::clone(&seat.node),
+        link,
+        stripes: seat.stripes.clone(),
+        up: seat.up,
+    });
+    snapshot.store(Arc::new(Snapshot { topology: Arc::clone(&old.topology), seats: seats.collect() }));
 }

@@ -16,7 +16,7 @@ use super::reply::{Verdict, judge};
 use super::{Core, Seat, Snapshot};
 use crate::command;
 use crate::error::{Error, ErrorKind, Retry};
-use crate::node::{Attempt, Fault, Link, Node};
+use crate::node::{Attempt, Fault, Link, Node, Senders};
 use crate::placement::{MemberIndex, NodeId, Token};
 use crate::policy::ReadPolicy;
 
@@ -25,33 +25,50 @@ use crate::policy::ReadPolicy;
 /// The usual case, an owner that is connected and answers in its usual time, costs one round trip and allocates
 /// nothing of its own; everything else is a [`Race`].
 #[inline]
-pub(super) async fn read(core: &Core, snapshot: &Arc<Snapshot>, cmd: &Cmd, token: Token) -> RedisResult<Value> {
+pub(super) async fn read(
+    core: &Core,
+    snapshot: &Arc<Snapshot>,
+    senders: &mut Senders,
+    cmd: &Cmd,
+    token: Token,
+) -> RedisResult<Value> {
     let Some((owner, link)) = first_choice(&core.options.read_policy, snapshot, token) else {
         return Box::pin(race(core, snapshot, cmd, token, None::<Begun<'_, '_, Nothing>>)).await;
     };
-    let send = pin!(link.send(cmd));
-    let mut attempt = Attempt::new(&link, send);
+    let send = pin!(senders.of(owner, link).send_packed_command(cmd));
+    let mut attempt = Attempt::new(link, send);
     match attempt.within(link.hedge_after_ms()).await {
         Some(Ok(value)) if judge(&value) == Verdict::Answer => {
             snapshot.seat(owner).node.succeeded();
             Ok(value)
         }
-        event => Box::pin(race(core, snapshot, cmd, token, Some((owner, &link, &mut attempt, event)))).await,
+        event => Box::pin(race(core, snapshot, cmd, token, Some((owner, link, &mut attempt, event)))).await,
     }
 }
 
 /// The first owner in the policy's order that is up, connected, and neither silent nor failing.
 #[inline]
-fn first_choice(policy: &ReadPolicy, snapshot: &Snapshot, token: Token) -> Option<(MemberIndex, Arc<Link>)> {
-    in_order(policy, snapshot, token).find_map(|owner| {
-        let seat = snapshot.seat(owner);
-        let link = seat.node.link().filter(|link| seat.up && !link.is_silent())?;
-        seat.node.is_trusted().then_some((owner, link))
-    })
+fn first_choice<'a>(policy: &ReadPolicy, snapshot: &'a Snapshot, token: Token) -> Option<(MemberIndex, &'a Arc<Link>)> {
+    if *policy == ReadPolicy::Primary
+        && let Some(&primary) = snapshot.topology.serving().owners(token).first()
+        && let Some(link) = snapshot.seat(primary).trusted()
+    {
+        return Some((primary, link));
+    }
+    first_in_order(policy, snapshot, token)
+}
+
+/// Not part of the way of nearly all reads.
+#[cold]
+fn first_in_order<'a>(
+    policy: &ReadPolicy,
+    snapshot: &'a Snapshot,
+    token: Token,
+) -> Option<(MemberIndex, &'a Arc<Link>)> {
+    in_order(policy, snapshot, token).find_map(|owner| Some((owner, snapshot.seat(owner).trusted()?)))
 }
 
 /// The owners in the policy's order, whatever their state.
-#[inline]
 pub(super) fn in_order<'a>(
     policy: &ReadPolicy,
     snapshot: &'a Snapshot,

@@ -1,9 +1,9 @@
 //! One round of a write: the command on its way to the owners, and what their replies mean.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use futures_util::future::{join, join_all};
 use redis::{Cmd, RedisResult, Value};
@@ -28,14 +28,24 @@ pub(super) struct Owner {
 
 /// The owners that a round goes to.
 pub(super) struct Owners {
-    /// The first that is up and connected.
-    pub(super) primary: Owner,
-    /// The others that are.
-    pub(super) copies: Vec<Owner>,
+    /// Those that are up and connected: at least one, the primary, and then the copies.
+    pub(super) connected: Vec<Owner>,
     /// Owners that are up but not connected: they miss this write.
     pub(super) missing: Vec<NodeId>,
     /// Whether fewer members are up than the ring keeps copies.
     pub(super) degraded: bool,
+}
+
+impl Owners {
+    #[inline]
+    pub(super) fn primary(&self) -> &Owner {
+        &self.connected[0]
+    }
+
+    #[inline]
+    fn copies(&self) -> &[Owner] {
+        &self.connected[1..]
+    }
 }
 
 /// A place in the line of the copies of a stripe; given up when it is dropped.
@@ -97,12 +107,24 @@ impl Round {
                 let early = &mut self.early;
                 let owners = &self.owners;
                 let first = async {
-                    let reply = owners.primary.link.request(&self.cmd, write_ms).await;
+                    let reply = owners.primary().link.request(&self.cmd, write_ms).await;
                     acknowledge(early, &reply);
                     reply
                 };
-                let (reply, copies) = join(first, to_all(&owners.copies, &self.cmd, write_ms)).await;
-                self.settle(reply, copies)
+                match owners.copies() {
+                    // The usual number of copies, without the machinery for any number.
+                    [copy] => {
+                        let (reply, copied) = join(first, copy.link.request(&self.cmd, write_ms)).await;
+                        match (reply, copied) {
+                            (Ok(value), Ok(copied)) if self.agreed(&value, &copied) => End::Done(Ok(value)),
+                            (reply, copied) => self.settle(reply, vec![copied]),
+                        }
+                    }
+                    copies => {
+                        let (reply, copied) = join(first, to_all(copies, &self.cmd, write_ms)).await;
+                        self.settle(reply, copied)
+                    }
+                }
             }
             Some(place) => self.in_line(place, write_ms).await,
         }
@@ -112,7 +134,7 @@ impl Round {
     async fn in_line(mut self, place: Place, write_ms: u64) -> End {
         let cmd = Arc::clone(&self.cmd);
         let reply = {
-            let link = Arc::clone(&self.owners.primary.link);
+            let link = Arc::clone(&self.owners.primary().link);
             let mut first = pin!(link.request(&cmd, write_ms));
             let begun = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await;
             // The first poll runs under the stripe's lock; all that takes it again must come later.
@@ -125,7 +147,7 @@ impl Round {
         match self.executed(&reply) {
             Executed::No => {
                 // The copies get nothing of a command that failed or changed nothing.
-                self.owners.copies.clear();
+                self.owners.connected.truncate(1);
                 self.owners.missing.clear();
                 return self.settle(reply, Vec::new());
             }
@@ -136,10 +158,10 @@ impl Round {
         acknowledge(&mut self.early, &reply);
         place.stripe().turn(&place.ticket).await;
         let copies = {
-            let mut sending = pin!(to_all(&self.owners.copies, &cmd, write_ms));
+            let mut sending = pin!(to_all(self.owners.copies(), &cmd, write_ms));
             let begun = poll_fn(|cx| {
                 let _order = place.stripe().lock();
-                Poll::Ready(sending.as_mut().poll(cx))
+                Poll::Ready(poll_unconstrained(sending.as_mut(), cx))
             })
             .await;
             drop(place);
@@ -161,12 +183,27 @@ impl Round {
         }
     }
 
+    /// The usual end, of which [`Round::settle`] would say the same: both executed it, answered alike, and nobody missed
+    /// it.
+    #[inline]
+    fn agreed(&self, value: &Value, copied: &Value) -> bool {
+        let agreed = self.owners.missing.is_empty()
+            && !self.owners.degraded
+            && !is_error(value)
+            && !is_error(copied)
+            && value == copied;
+        if agreed {
+            self.owners.connected.iter().for_each(|owner| owner.node.succeeded());
+        }
+        agreed
+    }
+
     /// Decides what the replies mean together, counts what was missed, and says so.
     fn settle(mut self, reply: Reply, copies: Vec<Reply>) -> End {
         let mut failures = Failures::new();
         let mut missed: Vec<NodeId> = std::mem::take(&mut self.owners.missing);
         let mut answers: Vec<(&NodeId, Value)> = Vec::with_capacity(copies.len());
-        for (owner, reply) in self.owners.copies.iter().zip(copies) {
+        for (owner, reply) in self.owners.copies().iter().zip(copies) {
             match self.judged(owner, reply) {
                 Ok(value) => answers.push((owner.node.id(), value)),
                 Err(why) => {
@@ -175,7 +212,7 @@ impl Round {
                 }
             }
         }
-        let answer = match self.judged(&self.owners.primary, reply) {
+        let answer = match self.judged(self.owners.primary(), reply) {
             Ok(value) => {
                 if let Some((other, _)) = answers.iter().find(|(_, other)| *other != value && !is_error(&value)) {
                     self.differs(other);
@@ -184,8 +221,8 @@ impl Round {
             }
             // Without the primary, the first copy that has it answers.
             Err(why) => {
-                failures.push((self.owners.primary.node.id().clone(), why));
-                missed.push(self.owners.primary.node.id().clone());
+                failures.push((self.owners.primary().node.id().clone(), why));
+                missed.push(self.owners.primary().node.id().clone());
                 if answers.is_empty() {
                     return End::Again { early: self.early.take(), failures };
                 }
@@ -242,7 +279,7 @@ impl Round {
     #[cold]
     fn unknown(&self, reply: &Reply) -> redis::RedisError {
         self.core.counters.unknown_writes.add_one();
-        let owner = &self.owners.primary;
+        let owner = self.owners.primary();
         owner.node.failed();
         let kind = match reply {
             Err(Fault::Late) => ErrorKind::Timeout,
@@ -266,7 +303,7 @@ impl Round {
     fn differs(&self, id: &NodeId) {
         self.core.counters.differing_replies.add_one();
         tracing::warn!(
-            node = %id, primary = %self.owners.primary.node.id(), epoch = %self.epoch,
+            node = %id, primary = %self.owners.primary().node.id(), epoch = %self.epoch,
             command = command::name(&self.cmd), "a copy answered differently"
         );
     }
@@ -295,10 +332,14 @@ fn acknowledge(early: &mut Option<oneshot::Sender<Value>>, reply: &Reply) {
 async fn to_all(owners: &[Owner], cmd: &Cmd, write_ms: u64) -> Vec<Reply> {
     match owners {
         [] => Vec::new(),
-        // The usual number of copies, without the machinery for any number.
         [one] => vec![one.link.request(cmd, write_ms).await],
         all => join_all(all.iter().map(|owner| owner.link.request(cmd, write_ms))).await,
     }
+}
+
+/// Polls a future that must enqueue now, whatever the caller's task has used up of its budget.
+pub(super) fn poll_unconstrained<F: Future>(mut future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    pin!(tokio::task::unconstrained(poll_fn(|cx| future.as_mut().poll(cx)))).poll(cx)
 }
 
 /// Lets the executor poll once more.

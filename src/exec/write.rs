@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::read::no_owner;
-use super::round::{End, Failures, Owner, Owners, Place, Round};
+use super::round::{End, Failures, Owner, Owners, Place, Round, poll_unconstrained};
 use super::stripe::Stripes;
-use super::{Core, Snapshot};
+use super::{Core, Snapshot, boxed};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::placement::{NodeId, Token};
@@ -100,7 +100,7 @@ impl Order {
         if !relative {
             return Order { cmd: Arc::new(cmd.clone()), repeat, no_effect };
         }
-        match command::absolute(cmd, plan, owners.primary.link.clock().now_ms()) {
+        match command::absolute(cmd, plan, owners.primary().link.clock().now_ms()) {
             Rewrite::AsSent => Order { cmd: Arc::new(cmd.clone()), repeat, no_effect },
             Rewrite::Absolute(cmd) => Order { cmd: Arc::new(cmd), repeat, no_effect },
             // The primary will say what is wrong with it, and then the copies get nothing.
@@ -234,7 +234,7 @@ impl Write {
         let mut missing = Vec::new();
         for owner in topology.writers(self.token) {
             let seat = self.snapshot.seat(owner);
-            match seat.node.link().filter(|_| seat.up) {
+            match seat.link().filter(|_| seat.up) {
                 Some(link) => connected.push(Owner { node: Arc::clone(&seat.node), link }),
                 None => missing.push(seat.node.id().clone()),
             }
@@ -243,9 +243,10 @@ impl Write {
         if connected.is_empty() {
             return None;
         }
-        connected.sort_by_key(|owner| failures.iter().any(|(id, _)| id == owner.node.id()));
-        let primary = connected.remove(0);
-        Some(Owners { primary, copies: connected, missing, degraded })
+        if !failures.is_empty() {
+            connected.sort_by_key(|owner| failures.iter().any(|(id, _)| id == owner.node.id()));
+        }
+        Some(Owners { connected, missing, degraded })
     }
 
     /// The stripes belong to the first owner whatever its state, so that the order holds while owners come and go.
@@ -257,15 +258,13 @@ impl Write {
 
 /// A round that has been polled once.
 struct Enqueued<F: Future> {
-    running: Pin<Box<tokio::task::Unconstrained<F>>>,
+    running: Pin<Box<F>>,
     /// Whether it holds a place in line.
     in_line: bool,
     polled: Poll<F::Output>,
 }
 
 /// Polls a round for the first time, which puts its commands on the wire, under the stripe's lock.
-///
-/// Unconstrained, since a first poll must enqueue whatever the caller's task has used up of its budget.
 fn enqueue<F: Future>(
     stripes: &Stripes,
     token: Token,
@@ -279,8 +278,8 @@ fn enqueue<F: Future>(
     if in_line {
         round.place = Some(Place::new(stripes.clone(), token, queue.take()));
     }
-    let mut running = Box::pin(tokio::task::unconstrained(run(round)));
-    let polled = running.as_mut().poll(cx);
+    let mut running = boxed(|| run(round));
+    let polled = poll_unconstrained(running.as_mut(), cx);
     Enqueued { running, in_line, polled }
 }
 

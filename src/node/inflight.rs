@@ -18,12 +18,12 @@ pub(crate) const LIMIT: usize = 1 << 15;
 const KEPT_SLOTS: usize = 1024;
 
 /// One request in so many has its latency measured.
-const SAMPLE_EVERY: u32 = 16;
+const SAMPLE_EVERY: u64 = 16;
 
 /// Hedges to a server that still answers others are limited to one for so many requests, with some to start
 /// with, so that a slow moment does not double the neighbour's load.
-const REQUESTS_PER_HEDGE: u32 = 20;
-const MOST_HEDGES: u32 = 100;
+const REQUESTS_PER_HEDGE: u64 = 20;
+const MOST_HEDGES: u64 = 100;
 
 /// The registry of requests in flight. Entered and left once by each request, under one short lock.
 #[derive(Debug)]
@@ -32,16 +32,22 @@ pub(crate) struct InFlight {
     /// Answered nothing for as long as it usually takes at most. Set by the tick, cleared by any reply.
     silent: AtomicBool,
     hedge_after_ms: AtomicU32,
+    /// Raised whenever requests become late, so that a request asks for the lock only then.
+    lateness: AtomicU32,
     policy: HedgePolicy,
 }
 
 #[derive(Debug, Default)]
 struct State {
     slots: Vec<Slot>,
-    free: Vec<u32>,
+    /// The first free slot, from which each leads to the next; as many as there are slots if none is free.
+    free: u32,
+    waiting: u32,
     last_reply_ms: u64,
-    requests: u32,
-    hedge_credit: u32,
+    requests: u64,
+    hedge_credit: u64,
+    /// The requests for which credit was given.
+    credited: u64,
     latency: Latency,
 }
 
@@ -49,10 +55,24 @@ struct State {
 struct Slot {
     /// `None` marks a free slot.
     waker: Option<Waker>,
+    next_free: u32,
     since_ms: u64,
     due_ms: u64,
     late: bool,
     sampled: Option<Instant>,
+}
+
+impl State {
+    /// One more slot, unless there are as many as there may be.
+    #[cold]
+    fn grow(&mut self, slot: Slot) -> Option<()> {
+        if self.slots.len() >= LIMIT {
+            return None;
+        }
+        self.slots.push(slot);
+        self.free = self.slots.len() as u32;
+        Some(())
+    }
 }
 
 /// What a tick found.
@@ -71,6 +91,7 @@ impl InFlight {
             state: Mutex::new(state),
             silent: AtomicBool::new(false),
             hedge_after_ms: AtomicU32::new(0),
+            lateness: AtomicU32::new(0),
             policy,
         };
         inflight.update_hedge_after(&Latency::default());
@@ -81,29 +102,33 @@ impl InFlight {
     #[inline]
     pub(crate) fn enter(&self, now_ms: u64, due_ms: u64, waker: &Waker) -> Option<u32> {
         let mut state = self.lock();
-        state.requests = state.requests.wrapping_add(1);
-        state.hedge_credit = (state.hedge_credit + 1).min(MOST_HEDGES * REQUESTS_PER_HEDGE);
+        let at = state.free;
+        state.requests += 1;
         let sampled = state.requests.is_multiple_of(SAMPLE_EVERY).then(Instant::now);
-        let slot = Slot { waker: Some(waker.clone()), since_ms: now_ms, due_ms, late: false, sampled };
-        if let Some(at) = state.free.pop() {
-            state.slots[at as usize] = slot;
-            return Some(at);
+        let slot = Slot { waker: Some(waker.clone()), next_free: at, since_ms: now_ms, due_ms, late: false, sampled };
+        match state.slots.get_mut(at as usize) {
+            Some(free) => {
+                let next = free.next_free;
+                *free = slot;
+                state.free = next;
+            }
+            None => state.grow(slot)?,
         }
-        if state.slots.len() >= LIMIT {
-            return None;
-        }
-        state.slots.push(slot);
-        Some(state.slots.len() as u32 - 1)
+        state.waiting += 1;
+        Some(at)
     }
 
     /// Takes a request out: it was answered, or it was given up.
     #[inline]
     pub(crate) fn leave(&self, at: u32, now_ms: u64, answered: bool) {
-        let mut state = self.lock();
+        let mut guard = self.lock();
+        let state = &mut *guard;
         let slot = &mut state.slots[at as usize];
         let waker = slot.waker.take();
-        let sampled = slot.sampled.take();
-        state.free.push(at);
+        let sampled = slot.sampled;
+        slot.next_free = state.free;
+        state.free = at;
+        state.waiting -= 1;
         if answered {
             state.last_reply_ms = now_ms;
             if let Some(began) = sampled {
@@ -115,9 +140,15 @@ impl InFlight {
                 self.silent.store(false, Ordering::Relaxed);
             }
         }
-        drop(state);
+        drop(guard);
         // A waker may be the last owner of its task, whose drop must not meet our lock.
         drop(waker);
+    }
+
+    /// While this stays what it was when a request was last known not to be late, it is not late.
+    #[inline]
+    pub(crate) fn lateness(&self) -> u32 {
+        self.lateness.load(Ordering::Acquire)
     }
 
     /// Whether a request is late; if not, its waker is brought up to date.
@@ -143,6 +174,9 @@ impl InFlight {
     /// Takes one hedge from the budget, if it has one.
     pub(crate) fn may_hedge(&self) -> bool {
         let mut state = self.lock();
+        let earned = state.requests - state.credited;
+        state.credited = state.requests;
+        state.hedge_credit = (state.hedge_credit + earned).min(MOST_HEDGES * REQUESTS_PER_HEDGE);
         match state.hedge_credit.checked_sub(REQUESTS_PER_HEDGE) {
             Some(rest) => {
                 state.hedge_credit = rest;
@@ -172,14 +206,15 @@ impl InFlight {
     /// Marks the requests that are late and hands out their wakers.
     pub(crate) fn tick(&self, now_ms: u64, late: &mut Vec<Waker>) -> Tick {
         let mut state = self.lock();
-        if state.slots.len() == state.free.len() {
+        if state.waiting == 0 {
             if state.slots.len() > KEPT_SLOTS {
                 // After a burst, later ticks must not look through its empty slots for ever.
-                (state.slots, state.free) = (Vec::new(), Vec::new());
+                (state.slots, state.free) = (Vec::new(), 0);
             }
             return Tick { busy: false, fell_silent: false };
         }
         let mut oldest = u64::MAX;
+        let known_late = late.len();
         for slot in &mut state.slots {
             let Some(waker) = &slot.waker else { continue };
             oldest = oldest.min(slot.since_ms);
@@ -187,6 +222,9 @@ impl InFlight {
                 slot.late = true;
                 late.push(waker.clone());
             }
+        }
+        if late.len() > known_late {
+            self.lateness.fetch_add(1, Ordering::Release);
         }
         let quiet_since = oldest.max(state.last_reply_ms);
         // One more for what is left of a millisecond at either end.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,12 +14,14 @@ use tokio::task::AbortHandle;
 
 use super::inflight::InFlight;
 use super::ticker::Ticker;
-use crate::placement::RunId;
+use crate::placement::{MemberIndex, RunId};
 use crate::policy::HedgePolicy;
 
 /// A connection that passed the handshake. Dropping the last handle closes it.
 #[derive(Debug)]
 pub(crate) struct Link {
+    /// Different for every connection of this process.
+    id: u64,
     connection: MultiplexedConnection,
     run_id: RunId,
     clock: Clock,
@@ -46,7 +48,9 @@ impl Link {
         ticker: &Arc<Ticker>,
         driver: AbortHandle,
     ) -> Arc<Link> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let link = Arc::new(Link {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             connection,
             run_id,
             clock,
@@ -67,6 +71,12 @@ impl Link {
     /// The server's clock.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Whether the task that moves its bytes still runs.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        !self.driver.is_finished()
     }
 
     /// Whether it has answered nothing for as long as it usually takes at most.
@@ -96,17 +106,18 @@ impl Link {
         self.driver.abort();
     }
 
-    /// The future that sends a command and receives its reply. Nothing is sent before its first poll.
-    #[inline]
+    /// The future that sends a command and receives its reply, however long that takes. Nothing is sent before its first
+    /// poll.
+    #[cfg(feature = "cli")]
     pub(crate) async fn send(&self, cmd: &Cmd) -> RedisResult<Value> {
-        // Made here and not before, so that it need not be moved into the future.
         let mut connection = self.connection.clone();
         connection.send_packed_command(cmd).await
     }
 
-    /// Sends a command and waits for its reply for at most so long.
+    /// Sends a command and waits for its reply for at most so long. Nothing is sent before its first poll.
     pub(crate) async fn request(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
-        let send = std::pin::pin!(self.send(cmd));
+        let mut connection = self.connection.clone();
+        let send = std::pin::pin!(connection.send_packed_command(cmd));
         Attempt::new(self, send).within(at_most_ms).await.unwrap_or(Err(Fault::Late))
     }
 
@@ -116,6 +127,31 @@ impl Link {
             self.fell_silent.notify_one();
         }
         tick.busy
+    }
+}
+
+/// How many handles a [`Senders`] keeps.
+const SENDERS: usize = 8;
+
+/// Handles to the connections that one user has sent on, so that not every request makes and drops one, with four writes
+/// to a line that all threads share.
+///
+/// They keep no connection open, since its driver ends with its link.
+#[derive(Debug, Default)]
+pub(crate) struct Senders(Vec<Option<(u64, MultiplexedConnection)>>);
+
+impl Senders {
+    /// The handle to a member's connection. Members share a place where there are more of them than places.
+    #[inline]
+    pub(crate) fn of(&mut self, member: MemberIndex, link: &Link) -> &mut MultiplexedConnection {
+        if self.0.is_empty() {
+            self.0.resize(SENDERS, None);
+        }
+        let place = &mut self.0[member.get() % SENDERS];
+        if place.as_ref().is_some_and(|(id, _)| *id != link.id) {
+            *place = None;
+        }
+        &mut place.get_or_insert_with(|| (link.id, link.connection.clone())).1
     }
 }
 
@@ -147,12 +183,30 @@ pub(crate) struct Attempt<'a, F> {
     link: &'a Link,
     send: Pin<&'a mut F>,
     slot: Option<u32>,
+    seen: Seen,
+}
+
+/// What the registry was known to say of a request when it was last polled: that it is not late, and that it would wake
+/// this task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    lateness: u32,
+    /// Which waker it has. As long as it has it, no other can be in the same place.
+    waker: (usize, usize),
+}
+
+impl Seen {
+    #[inline]
+    fn now(link: &Link, waker: &Waker) -> Seen {
+        let waker = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
+        Seen { lateness: link.inflight.lateness(), waker }
+    }
 }
 
 impl<'a, F: Future<Output = RedisResult<Value>>> Attempt<'a, F> {
     #[inline]
     pub(crate) fn new(link: &'a Link, send: Pin<&'a mut F>) -> Attempt<'a, F> {
-        Attempt { link, send, slot: None }
+        Attempt { link, send, slot: None, seen: Seen::default() }
     }
 
     /// The reply, or `None` when it did not come within so many milliseconds; then it may be waited for again.
@@ -166,11 +220,12 @@ impl<'a, F: Future<Output = RedisResult<Value>>> Attempt<'a, F> {
         Within { attempt: self, due }
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll(&mut self, cx: &mut Context<'_>, due: u64) -> Poll<Option<Result<Value, Fault>>> {
         let first = self.slot.is_none();
         if first {
             let link = self.link;
+            self.seen = Seen::now(link, cx.waker());
             let Some(slot) = link.inflight.enter(link.ticker.now_ms(), due, cx.waker()) else {
                 return Poll::Ready(Some(Err(Fault::Full)));
             };
@@ -185,10 +240,17 @@ impl<'a, F: Future<Output = RedisResult<Value>>> Attempt<'a, F> {
                 self.link.ticker.request_entered();
                 Poll::Pending
             }
-            Poll::Pending => match self.slot {
-                Some(slot) if self.link.inflight.is_late(slot, cx.waker()) => Poll::Ready(None),
-                Some(_) | None => Poll::Pending,
-            },
+            Poll::Pending => {
+                let seen = Seen::now(self.link, cx.waker());
+                if seen == self.seen {
+                    return Poll::Pending;
+                }
+                self.seen = seen;
+                match self.slot {
+                    Some(slot) if self.link.inflight.is_late(slot, cx.waker()) => Poll::Ready(None),
+                    Some(_) | None => Poll::Pending,
+                }
+            }
         }
     }
 }
@@ -218,7 +280,8 @@ pub(crate) struct Within<'w, 'a, F> {
 impl<F: Future<Output = RedisResult<Value>>> Future for Within<'_, '_, F> {
     type Output = Option<Result<Value, Fault>>;
 
-    #[inline]
+    // Always: it is a part of one function for the compiler's rules of thumb, and a call for every operation.
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let due = self.due;
         self.attempt.poll(cx, due)

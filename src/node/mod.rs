@@ -28,7 +28,7 @@ use connect::Connected;
 pub(crate) use connect::ConnectOptions;
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
-pub(crate) use link::{Attempt, Fault, Link};
+pub(crate) use link::{Attempt, Fault, Link, Senders};
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;
