@@ -224,14 +224,16 @@ impl From<Error> for redis::RedisError {
     /// Keeps the error inside an I/O error, so that [`Error::of_redis`] finds it again.
     ///
     /// The I/O kind decides what redis-rs's own `retry_method` says: `Unsupported` and `PermissionDenied` are
-    /// "never", and everything that reads as a lost connection is "reconnect". `Other` would be "retry at
-    /// once", which is wrong for a ring that has already tried every owner; so nothing is mapped to it.
+    /// "never", and everything that reads as a lost connection is "reconnect". `Other` and `TimedOut` would be "retry
+    /// at once", which is wrong for a ring that has already tried every owner; so nothing is mapped to them.
     fn from(error: Error) -> redis::RedisError {
-        let kind = match (error.retry(), error.kind()) {
-            (Retry::Never, ErrorKind::Denied) => std::io::ErrorKind::PermissionDenied,
-            (Retry::Never, _) => std::io::ErrorKind::Unsupported,
-            (Retry::Elsewhere | Retry::Later, ErrorKind::Timeout) => std::io::ErrorKind::TimedOut,
-            (Retry::Elsewhere | Retry::Later, _) => std::io::ErrorKind::NotConnected,
+        let kind = match (error.outcome(), error.retry()) {
+            (Outcome::NotExecuted, Retry::Never) if error.kind() == ErrorKind::Denied => {
+                std::io::ErrorKind::PermissionDenied
+            }
+            // What may have been executed must not be repeated by a loop that follows `retry_method`.
+            (Outcome::Unknown, _) | (Outcome::NotExecuted, Retry::Never) => std::io::ErrorKind::Unsupported,
+            (Outcome::NotExecuted, Retry::Elsewhere | Retry::Later) => std::io::ErrorKind::NotConnected,
         };
         std::io::Error::new(kind, error).into()
     }
@@ -256,12 +258,14 @@ mod tests {
     }
 
     #[test]
-    fn no_error_of_ours_tells_redis_rs_to_retry_at_once_unless_it_timed_out() {
+    fn no_error_of_ours_tells_redis_rs_to_retry_at_once() {
         let method = |kind| RedisError::from(Error::new(kind, "x")).retry_method();
         assert!(matches!(method(ErrorKind::Refused), RetryMethod::NoRetry));
         assert!(matches!(method(ErrorKind::Denied), RetryMethod::NoRetry));
         assert!(matches!(method(ErrorKind::NoOwner), RetryMethod::Reconnect));
-        assert!(RedisError::from(Error::new(ErrorKind::Timeout, "x")).is_timeout());
+        assert!(matches!(method(ErrorKind::Timeout), RetryMethod::Reconnect));
+        let unknown = Error::new(ErrorKind::Timeout, "x").with_outcome(Outcome::Unknown);
+        assert!(matches!(RedisError::from(unknown).retry_method(), RetryMethod::NoRetry));
     }
 
     #[test]

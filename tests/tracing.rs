@@ -52,8 +52,9 @@ async fn events_name_node_epoch_command_and_attempt_and_no_value() {
 
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     for expected in [
-        "command{name=\"GET\"",
-        "command{name=\"APPEND\"",
+        "command{command=\"GET\"",
+        "command{command=\"APPEND\"",
+        "attempt=1",
         "attempt=2",
         "epoch=",
         "fingerprint=",

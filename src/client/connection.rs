@@ -79,7 +79,7 @@ fn traced<'a>(
 ) -> RedisFuture<'a, Value> {
     let topology = snapshot.topology();
     let span = tracing::debug_span!(
-        "command", name = command::name(cmd), epoch = %topology.epoch(), fingerprint = %topology.fingerprint()
+        "command", command = command::name(cmd), epoch = %topology.epoch(), fingerprint = %topology.fingerprint()
     );
     Box::pin(span.in_scope(|| core.run(snapshot, senders, cmd)).instrument(span))
 }

@@ -57,6 +57,7 @@ pub(crate) struct Core {
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
     counters: Counters,
+    stripes: Stripes,
     /// Where a write goes on when its caller has dropped it.
     runtime: Handle,
 }
@@ -83,7 +84,6 @@ struct Seat {
     /// The node's connection when the snapshot was made. Requests borrow it, where the node would have to hand each of
     /// them a counted handle.
     link: Option<Arc<Link>>,
-    stripes: Stripes,
     up: bool,
 }
 
@@ -107,6 +107,7 @@ impl Core {
             ticker,
             changed,
             counters: Counters::default(),
+            stripes: Stripes::new(),
             runtime: Handle::current(),
         })
     }
@@ -116,6 +117,10 @@ impl Core {
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.snapshot.load_full();
         let new = Snapshot::build(topology, Some(&old), &self.connect, &self.ticker, &self.changed);
+        // An idle connection may keep the old snapshot for long; whoever is not in the new one is left all the same.
+        for seat in old.seats.iter().filter(|seat| new.topology.find(seat.node.id()).is_none()) {
+            seat.node.retarget(None);
+        }
         self.snapshot.store(Arc::new(new));
         self.changed.notify_waiters();
     }
@@ -129,7 +134,7 @@ impl Core {
         let up: Vec<&Seat> = snapshot.seats.iter().filter(|seat| seat.up).collect();
         let tried = futures_util::future::join_all(up.iter().map(|seat| seat.node.tried()));
         // Each attempt ends by itself; this only bounds a runtime that does not get round to it.
-        let _ = tokio::time::timeout(self.connect.timeouts.connect * 4, tried).await;
+        let _ = tokio::time::timeout(self.connect.timeouts.connect.saturating_mul(4), tried).await;
         if up.is_empty() || up.iter().any(|seat| seat.node.link().is_some()) {
             relink(&self.snapshot, &self.making);
             return Ok(());
@@ -257,12 +262,11 @@ impl Snapshot {
                 match known.get(&member.id) {
                     Some(seat) => {
                         seat.node.retarget(target);
-                        Seat { node: Arc::clone(&seat.node), link: seat.node.link(), stripes: seat.stripes.clone(), up }
+                        Seat { node: Arc::clone(&seat.node), link: seat.node.link(), up }
                     }
                     None => Seat {
                         node: Node::start(member.id.clone(), target, Arc::clone(connect), ticker, changed),
                         link: None,
-                        stripes: Stripes::new(),
                         up,
                     },
                 }
@@ -327,11 +331,6 @@ fn relink(snapshot: &ArcSwap<Snapshot>, making: &Mutex<()>) {
         return;
     }
     let seats = old.seats.iter().zip(links);
-    let seats = seats.map(|(seat, link)| Seat {
-        node: Arc::clone(&seat.node),
-        link,
-        stripes: seat.stripes.clone(),
-        up: seat.up,
-    });
+    let seats = seats.map(|(seat, link)| Seat { node: Arc::clone(&seat.node), link, up: seat.up });
     snapshot.store(Arc::new(Snapshot { topology: Arc::clone(&old.topology), seats: seats.collect() }));
 }

@@ -37,9 +37,12 @@ pub(super) async fn read(
     };
     let send = pin!(senders.of(owner, link).send_packed_command(cmd));
     let mut attempt = Attempt::new(link, send);
-    match attempt.within(link.hedge_after_ms()).await {
+    let read_ms = millis(core.options.connect.timeouts.read);
+    match attempt.within(link.hedge_after_ms().min(read_ms)).await {
         Some(Ok(value)) if judge(&value) == Verdict::Answer => {
-            snapshot.seat(owner).node.succeeded();
+            let node = &snapshot.seat(owner).node;
+            node.succeeded();
+            tracing::debug!(node = %node.id(), attempt = 1, "answered");
             Ok(value)
         }
         event => Box::pin(race(core, snapshot, cmd, token, Some((owner, link, &mut attempt, event)))).await,
@@ -93,6 +96,9 @@ type Begun<'a, 'l, F> = (MemberIndex, &'a Arc<Link>, &'a mut Attempt<'l, F>, Opt
 /// The type of no first attempt.
 type Nothing = std::future::Pending<RedisResult<Value>>;
 
+/// When owners that could not answer are asked again, if nothing changes before.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
 /// An attempt that goes on beside others.
 type Running<'a> = BoxFuture<'a, (Arc<Node>, Result<Value, Fault>)>;
 
@@ -128,11 +134,13 @@ async fn race<F: Future<Output = RedisResult<Value>> + Send>(
         race.asked.push((node.id().clone(), Arc::clone(link)));
         match event {
             Some(result) => race.failed(&node, &result),
+            None if link.hedge_after_ms() >= read_ms => race.failed(&node, &Err(Fault::Late)),
             None => {
                 go_on = may_hedge(core, link);
+                let rest = read_ms - link.hedge_after_ms();
                 newest = Some(Arc::clone(link));
                 race.running.push(Box::pin(async move {
-                    let result = attempt.within(read_ms).await.unwrap_or(Err(Fault::Late));
+                    let result = attempt.within(rest).await.unwrap_or(Err(Fault::Late));
                     (node, result)
                 }));
             }
@@ -149,11 +157,14 @@ async fn race<F: Future<Output = RedisResult<Value>> + Send>(
                     newest = Some(link);
                 }
                 None if race.running.is_empty() => {
-                    // Nobody is left to ask: a connection or a topology may come that changes this.
-                    if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                    // Nobody is left to ask: a connection or a topology may come that changes this, and somebody who
+                    // could not answer may be able to a little later.
+                    if Instant::now() >= deadline {
                         return Err(race.lost(&snapshot, token));
                     }
+                    let _ = tokio::time::timeout_at(deadline.min(Instant::now() + ASK_AGAIN), changed).await;
                     snapshot = core.snapshot.load_full();
+                    race.asked.retain(|(_, link)| !link.is_open());
                     continue;
                 }
                 None => newest = None,
@@ -175,6 +186,10 @@ async fn race<F: Future<Output = RedisResult<Value>> + Send>(
                     go_on = true;
                 }
             },
+            () = changed => {
+                snapshot = core.snapshot.load_full();
+                go_on = true;
+            }
             () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => {
                 go_on = newest.as_ref().is_none_or(|link| may_hedge(core, link));
             }
@@ -220,7 +235,10 @@ impl<'a> Race<'a> {
     }
 
     fn failed(&mut self, node: &Node, result: &Result<Value, Fault>) {
-        node.failed();
+        // Our own queue being full says nothing of the server.
+        if !matches!(result, Err(Fault::Full)) {
+            node.failed();
+        }
         let why = match result {
             Ok(Value::ServerError(error)) => format!("it says {}", error.code()),
             Ok(_) => "it gave no answer".to_owned(),

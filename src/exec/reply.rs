@@ -30,8 +30,8 @@ fn judge_error(error: &ServerError) -> Verdict {
         // too few replicas; and answers of a server that is (wrongly) part of a cluster.
         "LOADING" | "MASTERDOWN" | "BUSY" | "READONLY" | "MISCONF" | "NOREPLICAS" | "CLUSTERDOWN" | "TRYAGAIN"
         | "MOVED" | "ASK" => Verdict::Unavailable,
-        // The connection's user was changed or taken away.
-        "NOAUTH" | "NOPERM" => Verdict::Unavailable,
+        // The connection's user was taken away. (NOPERM is an answer: the user may not do this, here or elsewhere.)
+        "NOAUTH" => Verdict::Unavailable,
         "OOM" => Verdict::OutOfMemory,
         _ if error.details().is_some_and(|text| text.contains("max number of clients reached")) => Verdict::Unavailable,
         _ => Verdict::Answer,
@@ -54,6 +54,7 @@ mod tests {
         assert_eq!(judged("$-1\r\n"), Verdict::Answer);
         assert_eq!(judged("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"), Verdict::Answer);
         assert_eq!(judged("-ERR syntax error\r\n"), Verdict::Answer);
+        assert_eq!(judged("-NOPERM this user has no permissions to run the 'set' command\r\n"), Verdict::Answer);
         assert_eq!(judged("-LOADING Redis is loading the dataset in memory\r\n"), Verdict::Unavailable);
         assert_eq!(judged("-MASTERDOWN Link with MASTER is down\r\n"), Verdict::Unavailable);
         assert_eq!(judged("-ERR max number of clients reached\r\n"), Verdict::Unavailable);

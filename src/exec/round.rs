@@ -75,10 +75,15 @@ impl Drop for Place {
 pub(super) enum End {
     Done(RedisResult<Value>),
     /// Nobody has executed it, or it may be executed twice without harm.
-    Again {
-        early: Option<oneshot::Sender<Value>>,
-        failures: Failures,
-    },
+    Again(Again),
+}
+
+/// What the next round, or the error, needs to know of one that nobody answered.
+pub(super) struct Again {
+    pub(super) early: Option<oneshot::Sender<Value>>,
+    pub(super) failures: Failures,
+    /// Whether somebody may have executed it all the same.
+    pub(super) unknown: bool,
 }
 
 /// One command on its way to the owners.
@@ -101,6 +106,17 @@ impl Round {
     /// Sends the command and waits for all replies. The first poll sends to the primary, and without a place in line
     /// to the copies too.
     pub(super) async fn run(mut self) -> End {
+        tracing::debug!(
+            node = %self.owners.primary().node.id(), copies = self.owners.copies().len(), epoch = %self.epoch,
+            command = command::name(&self.cmd), "write"
+        );
+        // Decided for all before any has it: a copy must not find its queue full after the primary has executed.
+        if let Some(full) = self.owners.connected.iter().find(|owner| !owner.link.has_room()) {
+            let failures = vec![(full.node.id().clone(), Fault::Full.to_string())];
+            // The first poll runs under the stripe's lock, and giving up the place in line takes it again.
+            yield_once().await;
+            return End::Again(Again { early: self.early.take(), failures, unknown: false });
+        }
         let write_ms = u64::try_from(self.core.options.connect.timeouts.write.as_millis()).unwrap_or(u64::MAX);
         match self.place.take() {
             None => {
@@ -114,7 +130,7 @@ impl Round {
                 match owners.copies() {
                     // The usual number of copies, without the machinery for any number.
                     [copy] => {
-                        let (reply, copied) = join(first, copy.link.request(&self.cmd, write_ms)).await;
+                        let (reply, copied) = join(first, copy.link.copy(&self.cmd, write_ms)).await;
                         match (reply, copied) {
                             (Ok(value), Ok(copied)) if self.agreed(&value, &copied) => End::Done(Ok(value)),
                             (reply, copied) => self.settle(reply, vec![copied]),
@@ -203,7 +219,9 @@ impl Round {
         let mut failures = Failures::new();
         let mut missed: Vec<NodeId> = std::mem::take(&mut self.owners.missing);
         let mut answers: Vec<(&NodeId, Value)> = Vec::with_capacity(copies.len());
+        let mut unknown = is_unknown(&reply);
         for (owner, reply) in self.owners.copies().iter().zip(copies) {
+            unknown |= is_unknown(&reply);
             match self.judged(owner, reply) {
                 Ok(value) => answers.push((owner.node.id(), value)),
                 Err(why) => {
@@ -224,13 +242,20 @@ impl Round {
                 failures.push((self.owners.primary().node.id().clone(), why));
                 missed.push(self.owners.primary().node.id().clone());
                 if answers.is_empty() {
-                    return End::Again { early: self.early.take(), failures };
+                    return End::Again(Again { early: self.early.take(), failures, unknown });
                 }
                 answers.remove(0).1
             }
         };
         if is_error(&answer) {
             return End::Done(self.failed(answer, &answers));
+        }
+        // A copy that says anything but what the primary said does not have the write.
+        for (id, value) in answers.iter().filter(|(_, value)| is_error(value)) {
+            if judge(value) == Verdict::OutOfMemory {
+                return End::Done(Err(self.no_memory(id, value)));
+            }
+            missed.push((*id).clone());
         }
         for id in &missed {
             self.missed(id);
@@ -254,6 +279,8 @@ impl Round {
                     _ => "it cannot serve now".to_owned(),
                 },
             },
+            // Our own queue being full says nothing of the server.
+            Err(Fault::Full) => return Err(Fault::Full.to_string()),
             Err(fault) => fault.to_string(),
         };
         owner.node.failed();
@@ -276,6 +303,22 @@ impl Round {
         })
     }
 
+    /// The primary has executed it and a copy has no memory for it. That copy is not dropped for it: the next one
+    /// would have even less.
+    #[cold]
+    fn no_memory(&self, id: &NodeId, reply: &Value) -> redis::RedisError {
+        self.core.counters.unknown_writes.add_one();
+        let error =
+            Error::new(ErrorKind::Server, format!("{id} has no memory for a write that the primary has executed"))
+                .with_retry(Retry::Later)
+                .with_outcome(Outcome::Unknown)
+                .with_hint("give the member more memory, then write the key again: its copies differ");
+        match reply.clone().extract_error() {
+            Err(cause) => error.with_source(cause).into(),
+            Ok(_) => error.into(),
+        }
+    }
+
     #[cold]
     fn unknown(&self, reply: &Reply) -> redis::RedisError {
         self.core.counters.unknown_writes.add_one();
@@ -289,6 +332,8 @@ impl Round {
         tracing::debug!(node = %owner.node.id(), epoch = %self.epoch, command = name, "sent and not answered");
         Error::new(kind, format!("{name} was sent to {} and not answered", owner.node.id()))
             .with_outcome(Outcome::Unknown)
+            // Whether to try again only the caller can know, who can look.
+            .with_retry(Retry::Never)
             .with_hint("its effect depends on what is there, so it is not repeated: read the key before trying again")
             .into()
     }
@@ -318,6 +363,11 @@ enum Executed {
     Unknown,
 }
 
+/// Whether the server may have executed what it did not answer.
+fn is_unknown(reply: &Reply) -> bool {
+    matches!(reply, Err(Fault::Lost(_) | Fault::Late))
+}
+
 /// Tells the caller who waits for no more than the primary. The write goes on whether or not anybody listens.
 fn acknowledge(early: &mut Option<oneshot::Sender<Value>>, reply: &Reply) {
     if let Ok(value) = reply
@@ -332,8 +382,8 @@ fn acknowledge(early: &mut Option<oneshot::Sender<Value>>, reply: &Reply) {
 async fn to_all(owners: &[Owner], cmd: &Cmd, write_ms: u64) -> Vec<Reply> {
     match owners {
         [] => Vec::new(),
-        [one] => vec![one.link.request(cmd, write_ms).await],
-        all => join_all(all.iter().map(|owner| owner.link.request(cmd, write_ms))).await,
+        [one] => vec![one.link.copy(cmd, write_ms).await],
+        all => join_all(all.iter().map(|owner| owner.link.copy(cmd, write_ms))).await,
     }
 }
 

@@ -1,20 +1,16 @@
 //! One order per key within a process.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use crate::placement::Token;
 
-/// How many stripes a member's keys are spread over. Two keys of one stripe only share a short lock, and the order
-/// in which their dependent copies leave.
-const STRIPES: usize = 128;
+/// How many stripes the keys are spread over. Two keys of one stripe share nothing but a short lock.
+const STRIPES: usize = 256;
 
-/// The stripes of the keys whose first owner is one member.
-///
-/// They belong to the first owner, not to whoever is written first at the moment, so that the order holds while
-/// owners come and go; and each member has its own, so that one that hangs holds up no keys but its own.
+/// The stripes of all keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Stripes(Arc<[Stripe]>);
 
@@ -30,19 +26,24 @@ impl Stripes {
     }
 }
 
-/// Orders the commands of the keys that share it.
+/// Orders the commands of each key of the stripe.
 ///
 /// A command's first poll happens under [`Stripe::lock`], and a first poll enqueues, so the order of locking is the
-/// order on every connection. A copy that leaves only after the primary's reply takes a ticket in the same moment;
-/// copies leave in the order of the tickets.
+/// order on every connection. A copy that leaves only after the primary's reply takes a ticket in its key's line in the
+/// same moment; copies leave in the order of the tickets. Each token has a line of its own, so a member that hangs holds
+/// up no keys but its own.
 #[derive(Debug, Default)]
-pub(crate) struct Stripe(Mutex<Queue>);
+pub(crate) struct Stripe(Mutex<Lines>);
 
-/// The tickets that have not left.
+/// The lines that somebody stands in, by token.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+pub(crate) struct Lines(HashMap<u32, Line>);
+
+/// The tickets of one token that have not left.
+#[derive(Debug, Default)]
+struct Line {
     first: u64,
-    waiting: VecDeque<Place>,
+    places: VecDeque<Place>,
 }
 
 #[derive(Debug)]
@@ -55,81 +56,101 @@ enum Place {
 impl Stripe {
     /// To be held while commands are polled for the first time, and never across an await.
     #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Queue> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Lines> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until everybody before this ticket has left. Cancel safe: the place is kept.
     pub(crate) async fn turn(&self, ticket: &Ticket) {
         poll_fn(|cx| {
-            let mut queue = self.lock();
-            if queue.first == ticket.0 {
-                return Poll::Ready(());
+            let mut lines = self.lock();
+            match lines.place(ticket) {
+                Some((0, _)) | None => Poll::Ready(()),
+                Some((_, place)) => {
+                    *place = Place::Waiting(cx.waker().clone());
+                    Poll::Pending
+                }
             }
-            let at = usize::try_from(ticket.0 - queue.first).unwrap_or(usize::MAX);
-            if let Some(place) = queue.waiting.get_mut(at) {
-                *place = Place::Waiting(cx.waker().clone());
-            }
-            Poll::Pending
         })
         .await;
     }
 
     /// Gives a place up, and wakes the next if its turn has come.
     pub(crate) fn leave(&self, ticket: &Ticket) {
-        let mut queue = self.lock();
-        let at = usize::try_from(ticket.0 - queue.first).unwrap_or(usize::MAX);
-        if let Some(place) = queue.waiting.get_mut(at) {
+        let mut lines = self.lock();
+        if let Some((_, place)) = lines.place(ticket) {
             *place = Place::Left;
         }
-        while let Some(Place::Left) = queue.waiting.front() {
-            queue.waiting.pop_front();
-            queue.first += 1;
-        }
-        let next = match queue.waiting.front_mut() {
-            Some(place @ Place::Waiting(_)) => match std::mem::replace(place, Place::Taken) {
-                Place::Waiting(waker) => Some(waker),
-                Place::Taken | Place::Left => None,
-            },
-            Some(Place::Taken | Place::Left) | None => None,
-        };
-        drop(queue);
+        let next = lines.advance(ticket.token);
+        drop(lines);
         if let Some(waker) = next {
             waker.wake();
         }
     }
 }
 
-impl Queue {
-    /// Whether no copy is still to leave.
+impl Lines {
+    /// Whether no copy of this token is still to leave.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    pub(crate) fn is_free(&self, token: Token) -> bool {
+        self.0.is_empty() || !self.0.contains_key(&token.0)
     }
 
-    /// Takes the next place.
-    pub(crate) fn take(&mut self) -> Ticket {
-        self.waiting.push_back(Place::Taken);
-        Ticket(self.first + self.waiting.len() as u64 - 1)
+    /// Takes the next place in the line of a token.
+    pub(crate) fn take(&mut self, token: Token) -> Ticket {
+        let line = self.0.entry(token.0).or_default();
+        line.places.push_back(Place::Taken);
+        Ticket { token, number: line.first + line.places.len() as u64 - 1 }
+    }
+
+    /// Where a ticket stands, and its place.
+    fn place(&mut self, ticket: &Ticket) -> Option<(usize, &mut Place)> {
+        let line = self.0.get_mut(&ticket.token.0)?;
+        let at = usize::try_from(ticket.number.checked_sub(line.first)?).ok()?;
+        line.places.get_mut(at).map(|place| (at, place))
+    }
+
+    /// Removes those who have left, and the line if nobody stands in it; the waker of whoever is first now.
+    fn advance(&mut self, token: Token) -> Option<Waker> {
+        let line = self.0.get_mut(&token.0)?;
+        while let Some(Place::Left) = line.places.front() {
+            line.places.pop_front();
+            line.first += 1;
+        }
+        match line.places.front_mut() {
+            None => {
+                self.0.remove(&token.0);
+                None
+            }
+            Some(place) => match std::mem::replace(place, Place::Taken) {
+                Place::Waiting(waker) => Some(waker),
+                Place::Taken | Place::Left => None,
+            },
+        }
     }
 }
 
 /// A place in the order in which copies leave. Whoever holds it must give it up with [`Stripe::leave`].
 #[derive(Debug)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct Ticket {
+    token: Token,
+    number: u64,
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures_util::FutureExt;
 
+    const KEY: Token = Token(7);
+
     #[test]
     fn copies_leave_in_the_order_of_their_tickets() {
         let stripe = Stripe::default();
         let (a, b, c) = {
-            let mut queue = stripe.lock();
-            assert!(queue.is_empty());
-            (queue.take(), queue.take(), queue.take())
+            let mut lines = stripe.lock();
+            assert!(lines.is_free(KEY));
+            (lines.take(KEY), lines.take(KEY), lines.take(KEY))
         };
         assert!(stripe.turn(&a).now_or_never().is_some());
         assert!(stripe.turn(&b).now_or_never().is_none());
@@ -139,22 +160,34 @@ mod tests {
         stripe.leave(&a);
         assert!(stripe.turn(&c).now_or_never().is_some());
         stripe.leave(&c);
-        assert!(stripe.lock().is_empty());
-        let d = stripe.lock().take();
+        assert!(stripe.lock().is_free(KEY));
+        let d = stripe.lock().take(KEY);
         assert!(stripe.turn(&d).now_or_never().is_some());
+    }
+
+    #[test]
+    fn keys_do_not_wait_for_each_other() {
+        let stripe = Stripe::default();
+        let (other, mine) = (Token(KEY.0 + STRIPES as u32), KEY);
+        let _stuck = stripe.lock().take(other);
+        assert!(stripe.lock().is_free(mine));
+        let ticket = stripe.lock().take(mine);
+        assert!(stripe.turn(&ticket).now_or_never().is_some());
+        stripe.leave(&ticket);
+        assert!(!stripe.lock().is_free(other) && stripe.lock().is_free(mine));
     }
 
     #[tokio::test]
     async fn the_next_in_turn_is_woken() {
         let stripe = Arc::new(Stripe::default());
-        let tickets: Vec<Ticket> = (0..20).map(|_| stripe.lock().take()).collect();
+        let tickets: Vec<Ticket> = (0..20).map(|_| stripe.lock().take(KEY)).collect();
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = tokio::task::JoinSet::new();
         for ticket in tickets.into_iter().rev() {
             let (stripe, order) = (Arc::clone(&stripe), Arc::clone(&order));
             tasks.spawn(async move {
                 stripe.turn(&ticket).await;
-                order.lock().unwrap().push(ticket.0);
+                order.lock().unwrap().push(ticket.number);
                 stripe.leave(&ticket);
             });
         }

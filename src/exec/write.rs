@@ -13,8 +13,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::read::no_owner;
-use super::round::{End, Failures, Owner, Owners, Place, Round, poll_unconstrained};
-use super::stripe::Stripes;
+use super::round::{Again, End, Failures, Owner, Owners, Place, Round, poll_unconstrained};
 use super::{Core, Snapshot, boxed};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
 use crate::error::{Error, ErrorKind, Outcome};
@@ -37,18 +36,17 @@ pub(super) async fn write(
         let (early, receiver) = oneshot::channel();
         (write.early, acknowledged) = (Some(early), Some(receiver));
     }
-    let Some(owners) = write.owners(&[]) else {
-        // Nothing can be sent yet. It waits in a task, since it may take a place in line before its caller looks again.
-        let cmd = cmd.clone();
-        let waiting = Box::pin(write.when_connected(cmd));
-        return in_task(core, waiting, acknowledged).await;
+    let owners = match write.owners(&[]) {
+        Some(owners) => owners,
+        // Nothing is sent yet, so dropping the future still ends it without a trace.
+        None => Box::pin(write.connected()).await?,
     };
     let order = Order::of(cmd, &plan, &owners);
     let mut first = Some((write, order, owners));
     let begun = poll_fn(|cx| {
         Poll::Ready(first.take().map(|(mut write, order, owners)| {
             let round = write.round(&order, owners);
-            enqueue(&write.stripes(), token, round, |round| write.all_rounds(order, round), cx)
+            enqueue(round, token, |round| write.all_rounds(order, round), cx)
         }))
     });
     match begun.await {
@@ -119,18 +117,21 @@ struct Write {
 }
 
 impl Write {
-    /// Waits for the first owner to be connected, then writes.
-    async fn when_connected(mut self, cmd: Cmd) -> RedisResult<Value> {
+    /// Waits for an owner to be connected, and then a little for the others, which may be coming back with it: a write
+    /// that leaves at once would be missed by them.
+    async fn connected(&mut self) -> Result<Owners, Error> {
         let deadline = self.deadline();
+        let mut others_by = None;
         loop {
-            self.pause(deadline).await;
+            self.pause().await;
+            let now = Instant::now();
             if let Some(owners) = self.owners(&[]) {
-                let plan = command::plan(&cmd).map_err(|refusal| self.core.refused(refusal))?;
-                let order = Order::of(&cmd, &plan, &owners);
-                return self.rounds(order, Some(owners), deadline, false, Failures::new()).await;
-            }
-            if Instant::now() >= deadline {
-                return Err(no_owner(&self.snapshot, self.token, &[], "written").into());
+                let others_by = *others_by.get_or_insert(now + self.core.options.connect.timeouts.connect);
+                if owners.missing.is_empty() || now >= others_by {
+                    return Ok(owners);
+                }
+            } else if now >= deadline {
+                return Err(no_owner(&self.snapshot, self.token, &[], "written"));
             }
         }
     }
@@ -139,72 +140,49 @@ impl Write {
     async fn all_rounds(self, order: Order, first: Round) -> RedisResult<Value> {
         match first.run().await {
             End::Done(result) => result,
-            End::Again { early, failures } => Box::pin(self.further_rounds(order, early, failures)).await,
+            End::Again(again) => Box::pin(self.further_rounds(order, again)).await,
         }
     }
 
-    async fn further_rounds(
-        mut self,
-        order: Order,
-        early: Option<oneshot::Sender<Value>>,
-        failures: Failures,
-    ) -> RedisResult<Value> {
-        self.early = early;
-        let deadline = self.deadline();
-        self.pause(deadline).await;
-        self.rounds(order, None, deadline, true, failures).await
-    }
-
     /// Writes until an owner has answered.
-    async fn rounds(
-        mut self,
-        order: Order,
-        mut owners: Option<Owners>,
-        deadline: Instant,
-        mut sent: bool,
-        mut failures: Failures,
-    ) -> RedisResult<Value> {
+    async fn further_rounds(mut self, order: Order, mut last: Again) -> RedisResult<Value> {
+        let deadline = self.deadline();
+        let mut failures = Failures::new();
+        let mut unknown = false;
         loop {
-            if let Some(owners) = owners.take().or_else(|| self.owners(&failures)) {
-                if sent {
-                    self.core.counters.repeated_writes.add_one();
-                }
-                let mut round = Some(self.round(&order, owners));
-                let (stripes, token) = (self.stripes(), self.token);
-                let begun = poll_fn(|cx| {
-                    Poll::Ready(round.take().map(|round| enqueue(&stripes, token, round, Round::run, cx)))
-                });
-                let end = match begun.await {
-                    Some(Enqueued { polled: Poll::Ready(end), .. }) => end,
-                    Some(Enqueued { running, polled: Poll::Pending, .. }) => running.await,
-                    None => End::Again { early: None, failures: Failures::new() },
-                };
-                match end {
-                    End::Done(result) => return result,
-                    End::Again { early, failures: more } => {
-                        sent = true;
-                        self.early = early;
-                        failures.extend(more);
-                    }
-                }
-            }
+            self.early = last.early.take();
+            unknown |= last.unknown;
+            failures.append(&mut last.failures);
             if Instant::now() >= deadline {
                 let error = no_owner(&self.snapshot, self.token, &failures, "written");
-                if !sent {
+                if !unknown {
                     return Err(error.into());
                 }
                 self.core.counters.unknown_writes.add_one();
                 return Err(error.with_outcome(Outcome::Unknown).into());
             }
-            self.pause(deadline).await;
+            self.pause().await;
+            let Some(owners) = self.owners(&failures) else { continue };
+            self.core.counters.repeated_writes.add_one();
+            let mut round = Some(self.round(&order, owners));
+            let token = self.token;
+            let begun = poll_fn(|cx| Poll::Ready(round.take().map(|round| enqueue(round, token, Round::run, cx))));
+            let end = match begun.await {
+                Some(Enqueued { polled: Poll::Ready(end), .. }) => end,
+                Some(Enqueued { running, polled: Poll::Pending, .. }) => running.await,
+                None => continue,
+            };
+            match end {
+                End::Done(result) => return result,
+                End::Again(again) => last = again,
+            }
         }
     }
 
     /// Until something may have changed. A member that answers at once that it cannot must not be asked in a tight
     /// loop, and a connection that comes must be used soon.
-    async fn pause(&mut self, deadline: Instant) {
-        let moment = Instant::now() + Duration::from_millis(fastrand::u64(3..=12));
-        tokio::time::sleep_until(moment.min(deadline.max(Instant::now() + Duration::from_millis(1)))).await;
+    async fn pause(&mut self) {
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(3..=12))).await;
         self.snapshot = self.core.snapshot.load_full();
     }
 
@@ -248,12 +226,6 @@ impl Write {
         }
         Some(Owners { connected, missing, degraded })
     }
-
-    /// The stripes belong to the first owner whatever its state, so that the order holds while owners come and go.
-    fn stripes(&self) -> Stripes {
-        let owners = self.snapshot.topology.serving().owners(self.token);
-        owners.first().map_or_else(Stripes::new, |first| self.snapshot.seat(*first).stripes.clone())
-    }
 }
 
 /// A round that has been polled once.
@@ -266,17 +238,17 @@ struct Enqueued<F: Future> {
 
 /// Polls a round for the first time, which puts its commands on the wire, under the stripe's lock.
 fn enqueue<F: Future>(
-    stripes: &Stripes,
-    token: Token,
     mut round: Round,
+    token: Token,
     run: impl FnOnce(Round) -> F,
     cx: &mut Context<'_>,
 ) -> Enqueued<F> {
-    let mut queue = stripes.of(token).lock();
-    // Copies of earlier commands that still wait for their primary's reply must leave first.
-    let in_line = round.repeat == Repeat::Deterministic || !queue.is_empty();
+    let core = Arc::clone(&round.core);
+    let mut lines = core.stripes.of(token).lock();
+    // Copies of earlier commands for the key that still wait for their primary's reply must leave first.
+    let in_line = round.repeat == Repeat::Deterministic || !lines.is_free(token);
     if in_line {
-        round.place = Some(Place::new(stripes.clone(), token, queue.take()));
+        round.place = Some(Place::new(core.stripes.clone(), token, lines.take(token)));
     }
     let mut running = boxed(|| run(round));
     let polled = poll_unconstrained(running.as_mut(), cx);

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -15,7 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// asks the runtime over and over for what it has just been told. A stream that had nothing has registered the
 /// driver's waker; until the driver is polled again, there is nothing to learn.
 #[derive(Debug)]
-pub(super) struct Reads(AtomicU8);
+pub(super) struct Reads {
+    state: AtomicU8,
+    /// Whether bytes have come since somebody asked.
+    heard: AtomicBool,
+}
 
 /// Not driven yet: the handshake runs in another task.
 const FREE: u8 = 0;
@@ -26,18 +30,23 @@ const DRY: u8 = 2;
 
 impl Reads {
     pub(super) fn new() -> Arc<Reads> {
-        Arc::new(Reads(AtomicU8::new(FREE)))
+        Arc::new(Reads { state: AtomicU8::new(FREE), heard: AtomicBool::new(false) })
     }
 
     // Only the task of the driver uses it, one thread after the other, so no order needs to be asked for.
     #[inline]
     fn is(&self, state: u8) -> bool {
-        self.0.load(Ordering::Relaxed) == state
+        self.state.load(Ordering::Relaxed) == state
     }
 
     #[inline]
     fn set(&self, state: u8) {
-        self.0.store(state, Ordering::Relaxed);
+        self.state.store(state, Ordering::Relaxed);
+    }
+
+    /// Whether bytes have come since this was last asked: a large reply is no silence.
+    pub(super) fn heard(&self) -> bool {
+        self.heard.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -71,8 +80,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
             return Poll::Pending;
         }
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if read.is_pending() && self.reads.is(FRESH) {
-            self.reads.set(DRY);
+        if read.is_pending() {
+            if self.reads.is(FRESH) {
+                self.reads.set(DRY);
+            }
+        } else {
+            self.reads.heard.store(true, Ordering::Relaxed);
         }
         read
     }

@@ -9,10 +9,15 @@ use super::latency::Latency;
 use crate::policy::HedgePolicy;
 
 /// How many requests may wait on one connection.
-///
-/// The connection's own queue is as long, so that the first poll of a request always enqueues it: the order of
-/// first polls is the order on the wire.
 pub(crate) const LIMIT: usize = 1 << 15;
+
+/// How many may wait if they are copies of what a primary has executed already: refusing those would make the copies
+/// differ. Each was counted against the limit of its primary.
+pub(crate) const LIMIT_OF_COPIES: usize = 4 * LIMIT;
+
+/// The length of the connection's own queue. It has room for all of them, and for as many more that were given up but
+/// still stand in it, so that the first poll of a request enqueues it: the order of first polls is the order on the wire.
+pub(crate) const QUEUE: usize = 2 * LIMIT_OF_COPIES;
 
 /// Slots that stay allocated while nothing is in flight.
 const KEPT_SLOTS: usize = 1024;
@@ -44,6 +49,8 @@ struct State {
     free: u32,
     waiting: u32,
     last_reply_ms: u64,
+    /// When bytes came last, a part of a large reply perhaps.
+    heard_ms: u64,
     requests: u64,
     hedge_credit: u64,
     /// The requests for which credit was given.
@@ -63,15 +70,30 @@ struct Slot {
 }
 
 impl State {
-    /// One more slot, unless there are as many as there may be.
+    /// One more slot.
     #[cold]
-    fn grow(&mut self, slot: Slot) -> Option<()> {
-        if self.slots.len() >= LIMIT {
-            return None;
-        }
+    fn grow(&mut self, slot: Slot) {
         self.slots.push(slot);
         self.free = self.slots.len() as u32;
-        Some(())
+    }
+}
+
+impl State {
+    /// Gives back the slots of a burst that is over, as far as they are free at the end: each tick looks through all.
+    fn trim(&mut self) {
+        if self.slots.len() <= KEPT_SLOTS || self.waiting as usize > self.slots.len() / 8 {
+            return;
+        }
+        while self.slots.len() > KEPT_SLOTS && self.slots.last().is_some_and(|slot| slot.waker.is_none()) {
+            self.slots.pop();
+        }
+        // The list of free slots led through those that are gone.
+        self.free = self.slots.len() as u32;
+        for at in (0..self.slots.len()).rev() {
+            if self.slots[at].waker.is_none() {
+                self.slots[at].next_free = std::mem::replace(&mut self.free, at as u32);
+            }
+        }
     }
 }
 
@@ -98,10 +120,19 @@ impl InFlight {
         inflight
     }
 
-    /// Registers a request that is woken as late at `due_ms`; `None` when too many are waiting.
+    /// Whether one more request may wait.
     #[inline]
-    pub(crate) fn enter(&self, now_ms: u64, due_ms: u64, waker: &Waker) -> Option<u32> {
+    pub(crate) fn has_room(&self) -> bool {
+        (self.lock().waiting as usize) < LIMIT
+    }
+
+    /// Registers a request that is woken as late at `due_ms`; `None` when that many are waiting.
+    #[inline]
+    pub(crate) fn enter(&self, now_ms: u64, due_ms: u64, waker: &Waker, most: usize) -> Option<u32> {
         let mut state = self.lock();
+        if state.waiting as usize >= most {
+            return None;
+        }
         let at = state.free;
         state.requests += 1;
         let sampled = state.requests.is_multiple_of(SAMPLE_EVERY).then(Instant::now);
@@ -112,7 +143,7 @@ impl InFlight {
                 *free = slot;
                 state.free = next;
             }
-            None => state.grow(slot)?,
+            None => state.grow(slot),
         }
         state.waiting += 1;
         Some(at)
@@ -203,6 +234,11 @@ impl InFlight {
         self.lock().latency.mean_us()
     }
 
+    /// Bytes have come.
+    pub(crate) fn heard(&self, now_ms: u64) {
+        self.lock().heard_ms = now_ms;
+    }
+
     /// Marks the requests that are late and hands out their wakers.
     pub(crate) fn tick(&self, now_ms: u64, late: &mut Vec<Waker>) -> Tick {
         let mut state = self.lock();
@@ -213,6 +249,7 @@ impl InFlight {
             }
             return Tick { busy: false, fell_silent: false };
         }
+        state.trim();
         let mut oldest = u64::MAX;
         let known_late = late.len();
         for slot in &mut state.slots {
@@ -226,7 +263,7 @@ impl InFlight {
         if late.len() > known_late {
             self.lateness.fetch_add(1, Ordering::Release);
         }
-        let quiet_since = oldest.max(state.last_reply_ms);
+        let quiet_since = oldest.max(state.last_reply_ms).max(state.heard_ms);
         // One more for what is left of a millisecond at either end.
         let quiet_for = now_ms.saturating_sub(quiet_since);
         let silent = oldest != u64::MAX && quiet_for > self.hedge_after_ms().min(LONGEST_SILENCE_MS);
@@ -266,7 +303,7 @@ mod tests {
     fn a_request_is_late_once_and_can_be_given_more_time() {
         let inflight = inflight();
         let mut late = Vec::new();
-        let at = inflight.enter(0, 5, Waker::noop()).unwrap();
+        let at = inflight.enter(0, 5, Waker::noop(), LIMIT).unwrap();
         assert!(inflight.tick(4, &mut late).busy);
         assert!(late.is_empty() && !inflight.is_late(at, Waker::noop()));
         inflight.tick(5, &mut late);
@@ -283,8 +320,8 @@ mod tests {
     fn silence_is_noticed_once_and_ended_by_any_reply() {
         let inflight = inflight();
         let mut late = Vec::new();
-        let stuck = inflight.enter(0, 500, Waker::noop()).unwrap();
-        let other = inflight.enter(3, 500, Waker::noop()).unwrap();
+        let stuck = inflight.enter(0, 500, Waker::noop(), LIMIT).unwrap();
+        let other = inflight.enter(3, 500, Waker::noop(), LIMIT).unwrap();
         inflight.leave(other, 4, true);
         assert!(!inflight.tick(9, &mut late).fell_silent, "it answered 5 ms ago");
         assert!(inflight.tick(10, &mut late).fell_silent && inflight.is_silent());
@@ -297,8 +334,8 @@ mod tests {
     fn a_request_given_up_is_no_answer() {
         let inflight = inflight();
         let mut late = Vec::new();
-        let stuck = inflight.enter(0, 500, Waker::noop()).unwrap();
-        let hedged = inflight.enter(0, 500, Waker::noop()).unwrap();
+        let stuck = inflight.enter(0, 500, Waker::noop(), LIMIT).unwrap();
+        let hedged = inflight.enter(0, 500, Waker::noop(), LIMIT).unwrap();
         assert!(inflight.tick(6, &mut late).fell_silent);
         inflight.leave(hedged, 7, false);
         assert!(inflight.is_silent());
@@ -312,7 +349,7 @@ mod tests {
         while inflight.may_hedge() {}
         for _ in 0..REQUESTS_PER_HEDGE {
             assert!(!inflight.may_hedge());
-            let at = inflight.enter(0, 5, Waker::noop()).unwrap();
+            let at = inflight.enter(0, 5, Waker::noop(), LIMIT).unwrap();
             inflight.leave(at, 0, true);
         }
         assert!(inflight.may_hedge());
@@ -323,10 +360,39 @@ mod tests {
     fn more_requests_than_the_limit_are_refused() {
         let inflight = inflight();
         for _ in 0..LIMIT {
-            assert!(inflight.enter(0, 5, Waker::noop()).is_some());
+            assert!(inflight.enter(0, 5, Waker::noop(), LIMIT).is_some());
         }
-        assert_eq!(inflight.enter(0, 5, Waker::noop()), None);
+        assert_eq!(inflight.enter(0, 5, Waker::noop(), LIMIT), None);
+        assert!(!inflight.has_room());
+        let copy = inflight.enter(0, 5, Waker::noop(), LIMIT_OF_COPIES).unwrap();
+        inflight.leave(copy, 0, true);
         inflight.leave(7, 0, true);
-        assert_eq!(inflight.enter(0, 5, Waker::noop()), Some(7));
+        assert_eq!(inflight.enter(0, 5, Waker::noop(), LIMIT), Some(7));
+    }
+
+    #[test]
+    fn the_slots_of_a_burst_are_given_back_while_others_wait() {
+        let inflight = inflight();
+        let enter = || inflight.enter(0, 5, Waker::noop(), LIMIT).unwrap();
+        let burst: Vec<u32> = (0..LIMIT).map(|_| enter()).collect();
+        let mut late = Vec::new();
+        burst[1..].iter().for_each(|at| inflight.leave(*at, 0, true));
+        inflight.tick(1, &mut late);
+        assert_eq!(inflight.lock().slots.len(), KEPT_SLOTS);
+        // Every free slot is found again, once.
+        let mut again: Vec<u32> = (1..LIMIT).map(|_| enter()).collect();
+        again.push(burst[0]);
+        again.sort_unstable();
+        assert_eq!(again, (0..LIMIT as u32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn bytes_on_their_way_are_no_silence() {
+        let inflight = inflight();
+        let mut late = Vec::new();
+        inflight.enter(0, 500, Waker::noop(), LIMIT).unwrap();
+        inflight.heard(4);
+        assert!(!inflight.tick(9, &mut late).fell_silent);
+        assert!(inflight.tick(10, &mut late).fell_silent);
     }
 }

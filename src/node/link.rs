@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,8 @@ use redis::{Cmd, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::inflight::InFlight;
+use super::driver::Reads;
+use super::inflight::{self, InFlight};
 use super::ticker::Ticker;
 use crate::placement::{MemberIndex, RunId};
 use crate::policy::HedgePolicy;
@@ -29,6 +30,10 @@ pub(crate) struct Link {
     ticker: Arc<Ticker>,
     /// Ends the task that moves bytes; with it ends every request in flight.
     driver: AbortHandle,
+    /// Says whether bytes have come.
+    reads: Arc<Reads>,
+    client_id: u64,
+    closed: AtomicBool,
     /// Told when the connection falls silent.
     pub(super) fell_silent: Notify,
 }
@@ -42,18 +47,21 @@ impl Drop for Link {
 impl Link {
     pub(super) fn new(
         connection: MultiplexedConnection,
-        run_id: RunId,
-        clock: Clock,
+        peer: Peer,
         hedge: HedgePolicy,
         ticker: &Arc<Ticker>,
         driver: AbortHandle,
+        reads: Arc<Reads>,
     ) -> Arc<Link> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let link = Arc::new(Link {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             connection,
-            run_id,
-            clock,
+            run_id: peer.run_id,
+            clock: peer.clock,
+            client_id: peer.client_id,
+            closed: AtomicBool::new(false),
+            reads,
             inflight: InFlight::new(hedge),
             ticker: Arc::clone(ticker),
             driver,
@@ -76,7 +84,7 @@ impl Link {
     /// Whether the task that moves its bytes still runs.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        !self.driver.is_finished()
+        !self.closed.load(Ordering::Relaxed) && !self.driver.is_finished()
     }
 
     /// Whether it has answered nothing for as long as it usually takes at most.
@@ -101,8 +109,21 @@ impl Link {
         self.inflight.latency_us()
     }
 
-    /// Ends the connection; every request in flight fails at once.
+    /// Whether one more request may wait on it.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.inflight.has_room()
+    }
+
+    /// The number that the server gave this connection.
+    pub(super) fn client_id(&self) -> u64 {
+        self.client_id
+    }
+
+    /// Ends the connection; nothing is sent on it any more, and every request in flight fails as soon as the runtime
+    /// comes to it.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         self.driver.abort();
     }
 
@@ -121,13 +142,35 @@ impl Link {
         Attempt::new(self, send).within(at_most_ms).await.unwrap_or(Err(Fault::Late))
     }
 
+    /// As [`Link::request`], for what a primary has executed already: there is room for it where other requests find
+    /// none.
+    pub(crate) async fn copy(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
+        let mut connection = self.connection.clone();
+        let send = std::pin::pin!(connection.send_packed_command(cmd));
+        let mut attempt = Attempt::new(self, send);
+        attempt.most = inflight::LIMIT_OF_COPIES;
+        attempt.within(at_most_ms).await.unwrap_or(Err(Fault::Late))
+    }
+
     pub(super) fn tick(&self, now_ms: u64, late: &mut Vec<Waker>) -> bool {
+        if self.reads.heard() {
+            self.inflight.heard(now_ms);
+        }
         let tick = self.inflight.tick(now_ms, late);
         if tick.fell_silent {
             self.fell_silent.notify_one();
         }
         tick.busy
     }
+}
+
+/// What the handshake has learnt.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) run_id: RunId,
+    pub(super) clock: Clock,
+    /// The number that the server gave the connection; 0 if it did not say.
+    pub(super) client_id: u64,
 }
 
 /// How many handles a [`Senders`] keeps.
@@ -182,6 +225,8 @@ impl std::fmt::Display for Fault {
 pub(crate) struct Attempt<'a, F> {
     link: &'a Link,
     send: Pin<&'a mut F>,
+    /// How many may wait on the connection when it enters.
+    most: usize,
     slot: Option<u32>,
     seen: Seen,
 }
@@ -206,7 +251,7 @@ impl Seen {
 impl<'a, F: Future<Output = RedisResult<Value>>> Attempt<'a, F> {
     #[inline]
     pub(crate) fn new(link: &'a Link, send: Pin<&'a mut F>) -> Attempt<'a, F> {
-        Attempt { link, send, slot: None, seen: Seen::default() }
+        Attempt { link, send, most: inflight::LIMIT, slot: None, seen: Seen::default() }
     }
 
     /// The reply, or `None` when it did not come within so many milliseconds; then it may be waited for again.
@@ -226,7 +271,7 @@ impl<'a, F: Future<Output = RedisResult<Value>>> Attempt<'a, F> {
         if first {
             let link = self.link;
             self.seen = Seen::now(link, cx.waker());
-            let Some(slot) = link.inflight.enter(link.ticker.now_ms(), due, cx.waker()) else {
+            let Some(slot) = link.inflight.enter(link.ticker.now_ms(), due, cx.waker(), self.most) else {
                 return Poll::Ready(Some(Err(Fault::Full)));
             };
             self.slot = Some(slot);
@@ -294,6 +339,8 @@ pub(crate) struct Clock {
     began: Instant,
     /// The server's Unix time when our monotonic clock began, in microseconds.
     offset_us: AtomicI64,
+    /// The round trip of the sample that the offset is from, growing with its age.
+    trip_us: AtomicI64,
 }
 
 impl Clock {
@@ -301,11 +348,21 @@ impl Clock {
     pub(super) fn local() -> Clock {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let us = i64::try_from(unix.as_micros()).unwrap_or(i64::MAX);
-        Clock { began: Instant::now(), offset_us: AtomicI64::new(us) }
+        Clock { began: Instant::now(), offset_us: AtomicI64::new(us), trip_us: AtomicI64::new(i64::MAX) }
     }
 
     /// The server said that it is `server_us` (Unix, microseconds), and was asked between the two instants.
+    ///
+    /// The error of a sample is up to half of its round trip, so a sample that took much longer than the one in use is
+    /// not believed (as NTP's clock filter does), until that one has aged.
     pub(super) fn set(&self, server_us: i64, asked: Instant, answered: Instant) {
+        let trip = i64::try_from(answered.duration_since(asked).as_micros()).unwrap_or(i64::MAX);
+        let best = self.trip_us.load(Ordering::Relaxed);
+        if trip > best {
+            self.trip_us.store(best.saturating_mul(2).saturating_add(100), Ordering::Relaxed);
+            return;
+        }
+        self.trip_us.store(trip, Ordering::Relaxed);
         let middle = asked + answered.duration_since(asked) / 2;
         let elapsed = i64::try_from(middle.duration_since(self.began).as_micros()).unwrap_or(i64::MAX);
         self.offset_us.store(server_us.saturating_sub(elapsed), Ordering::Relaxed);

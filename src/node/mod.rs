@@ -109,6 +109,10 @@ impl Node {
             let differs = *current != target;
             if differs {
                 *current = target;
+                // At once: nobody who has seen the change may still send there.
+                if let Some(link) = self.shared.link.swap(None) {
+                    link.close();
+                }
             }
             differs
         });
@@ -152,8 +156,11 @@ impl Node {
 
     /// Accepts the process that answers now in the place of the one pinned at first contact.
     pub(crate) fn trust_anew(&self) {
-        *self.shared.pinned.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.shared.hurry.notify_one();
+        let connected = self.link().filter(|link| link.is_open());
+        // The one that answers now, and not whichever comes after it.
+        *self.shared.pinned.lock().unwrap_or_else(PoisonError::into_inner) =
+            connected.map(|link| link.run_id().clone());
+        self.shared.hurry.notify_waiters();
     }
 }
 
@@ -165,6 +172,7 @@ async fn keep_connected(
     ticker: Arc<Ticker>,
 ) {
     let mut failures = 0;
+    let mut last: Option<Arc<Link>> = None;
     loop {
         let Some(target) = targets.borrow_and_update().clone() else {
             if targets.changed().await.is_err() {
@@ -178,6 +186,10 @@ async fn keep_connected(
                 match connected.and_then(|connected| shared.admit(&target, connected)) {
                     Ok(connected) => {
                         let began = Instant::now();
+                        if let Some(last) = last.take() {
+                            shared.end_at_server(&last, &connected.link, &options).await;
+                        }
+                        last = Some(Arc::clone(&connected.link));
                         shared.publish(&connected.link);
                         let end = watch_over(&shared, connected, &mut targets, &options).await;
                         shared.withdraw(&end);
@@ -202,6 +214,7 @@ async fn keep_connected(
         failures += 1;
         tokio::select! {
             () = tokio::time::sleep(connect::backoff(failures)) => {}
+            // The application trusts whoever answers now.
             () = shared.hurry.notified() => failures = 0,
             changed = targets.changed() => {
                 if changed.is_err() {
@@ -248,7 +261,8 @@ async fn watch_over(
                 let probe = redis::cmd("PING");
                 tokio::select! {
                     answer = link.request(&probe, write_ms) => {
-                        if answer.is_err() {
+                        // A large reply may still be coming in before the answer.
+                        if answer.is_err() && link.is_silent() {
                             // Everything that still waits on it fails now and is decided elsewhere.
                             link.close();
                             return End::Silent;
@@ -300,6 +314,29 @@ impl Shared {
         }
     }
 
+    /// Has the server end the connection before this one, if it may still have it.
+    ///
+    /// What was sent there and not answered may lie in a socket on the way. It must not be executed after what will be
+    /// sent on the new connection.
+    async fn end_at_server(&self, last: &Link, link: &Link, options: &ConnectOptions) {
+        if last.run_id() != link.run_id() || last.client_id() == 0 {
+            return;
+        }
+        let mut kill = redis::cmd("CLIENT");
+        kill.arg("KILL").arg("ID").arg(last.client_id());
+        let ms = u64::try_from(options.timeouts.connect.as_millis()).unwrap_or(u64::MAX);
+        match link.request(&kill, ms).await {
+            Ok(redis::Value::ServerError(error)) => {
+                tracing::warn!(
+                    node = %self.id, code = error.code(),
+                    "may not run CLIENT KILL: a write that was cut off may still arrive late"
+                );
+            }
+            Ok(_) => {}
+            Err(fault) => tracing::debug!(node = %self.id, %fault, "the connection before could not be ended"),
+        }
+    }
+
     fn publish(&self, link: &Arc<Link>) {
         tracing::debug!(node = %self.id, run_id = %link.run_id(), "connected");
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -308,7 +345,9 @@ impl Shared {
     }
 
     fn withdraw(&self, end: &End) {
-        self.link.store(None);
+        if let Some(link) = self.link.swap(None) {
+            link.close();
+        }
         match end {
             End::Lost => tracing::warn!(node = %self.id, "the connection was lost"),
             End::Silent => tracing::warn!(node = %self.id, "the server is silent, its connection is dropped"),

@@ -16,6 +16,10 @@ const TICK: Duration = Duration::from_millis(1);
 /// would otherwise find every server late at once, though the replies are already in its sockets.
 const LARGEST_STEP_MS: u64 = 10;
 
+/// After so many late ticks in a row the process is not standing still but busy, and time counts in full: otherwise a
+/// timeout would stretch without bound.
+const LATE_TICKS: u32 = 3;
+
 /// Ticks without any request in flight before the ticker goes to sleep, so that an idle client costs nothing.
 const IDLE_TICKS: u32 = 50;
 
@@ -68,13 +72,16 @@ impl Ticker {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last = Instant::now();
         let mut idle = 0;
+        let mut late_ticks = 0;
         let mut late = Vec::new();
         loop {
             interval.tick().await;
             let step = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX);
             // What is left of a millisecond counts in the next tick.
             last += Duration::from_millis(step);
-            let now = self.now_ms.load(Ordering::Relaxed) + step.min(LARGEST_STEP_MS);
+            late_ticks = if step > LARGEST_STEP_MS { late_ticks + 1 } else { 0 };
+            let counted = if late_ticks > LATE_TICKS { step } else { step.min(LARGEST_STEP_MS) };
+            let now = self.now_ms.load(Ordering::Relaxed) + counted;
             self.now_ms.store(now, Ordering::Relaxed);
             let busy = self.tick(now, &mut late);
             for waker in late.drain(..) {
