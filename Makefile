@@ -1,12 +1,12 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help deps test demo bench lint table
+.PHONY: help deps test demo bench bench-instructions lint table
 
 ARGS ?=
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r target text; do \
-		printf '  make %-8s %s\n' "$$target" "$$text"; done
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  make %-18s %s\n' "$$target" "$$text"; done
 
 deps: ## install redis-server and ZooKeeper where they are missing (Debian), or say what to install
 	@.ci/deps
@@ -19,6 +19,9 @@ demo: deps ## a whole ring on this machine, a server killed under load; ARGS="-o
 
 bench: deps ## the benchmarks
 	cargo bench --all-features $(ARGS)
+
+bench-instructions: deps ## the gate: fails where a GET takes more instructions than it may; needs valgrind, else skipped
+	cargo bench --all-features --bench instructions
 
 lint: ## format, clippy, docs, and cargo-deny where it is installed
 	cargo fmt --check

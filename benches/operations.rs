@@ -1,7 +1,7 @@
 //! Operations through the ring against the same ones hand-written on redis-rs, over the same four servers.
 //!
 //! Short slices of each client take turns, and each ratio is of two slices of one round, so that what else the machine
-//! does meets both. `ARGS="--bench operations -- --rounds 5"` makes it shorter.
+//! does meets both. `ARGS="--bench operations -- --rounds 5 --tasks 64"` makes it shorter.
 
 mod support;
 
@@ -23,7 +23,8 @@ const SETTLE: Duration = Duration::from_millis(60);
 const TARGET: f64 = 1.10;
 
 fn main() -> Result<(), Failed> {
-    let rounds = rounds()?;
+    let extent = Extent::from_args()?;
+    let rounds = extent.rounds;
     let servers = Servers::start()?;
     let addresses = servers.addresses();
     println!(
@@ -50,8 +51,8 @@ fn main() -> Result<(), Failed> {
     ] {
         // In a task, so that the load and the connections share the workers and not the thread that waits.
         let measured = runtime.block_on(async {
-            let addresses = addresses.clone();
-            tokio::spawn(async move { measure(&addresses, rounds).await }).await
+            let (addresses, extent) = (addresses.clone(), extent.clone());
+            tokio::spawn(async move { measure(&addresses, extent).await }).await
         })??;
         for Measured { operation, tasks, hand, patient, ring } in measured {
             let ratio = |one: &[Slice], other: &[Slice], of: fn(&Slice) -> f64| {
@@ -85,9 +86,21 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-fn rounds() -> Result<usize, Failed> {
-    let mut args = std::env::args().skip_while(|arg| arg != "--rounds").skip(1);
-    Ok(args.next().map_or(Ok(21), |number| number.parse())?)
+/// How long and what, from the command line.
+#[derive(Clone)]
+struct Extent {
+    rounds: usize,
+    tasks: Vec<usize>,
+}
+
+impl Extent {
+    fn from_args() -> Result<Extent, Failed> {
+        let after = |name: &str| std::env::args().skip_while(|arg| arg != name).nth(1);
+        Ok(Extent {
+            rounds: after("--rounds").map_or(Ok(21), |number| number.parse())?,
+            tasks: after("--tasks").map_or(Ok(vec![1, 64, 256]), |number| number.parse().map(|number| vec![number]))?,
+        })
+    }
 }
 
 /// One slice of one client.
@@ -106,17 +119,17 @@ struct Measured {
     ring: Vec<Slice>,
 }
 
-async fn measure(addresses: &[String], rounds: usize) -> Result<Vec<Measured>, Failed> {
+async fn measure(addresses: &[String], extent: Extent) -> Result<Vec<Measured>, Failed> {
     fill(addresses).await?;
     let hand = HandWritten::connect(addresses, None).await?;
     let patient = HandWritten::connect(addresses, Some(Duration::from_millis(500))).await?;
     let ring = Ring::new(&RingClient::open(&url(addresses)).await?);
     let mut all = Vec::new();
     for operation in Operation::ALL {
-        for tasks in [1, 64, 256] {
+        for &tasks in &extent.tasks {
             let operations = operations_in_a_slice(&hand, operation, tasks).await?;
             let mut measured = Measured { operation, tasks, hand: vec![], patient: vec![], ring: vec![] };
-            for round in 0..rounds {
+            for round in 0..extent.rounds {
                 // Whoever comes first in a round comes last in the next.
                 for turn in 0..3 {
                     match (round + turn) % 3 {
