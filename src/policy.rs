@@ -7,12 +7,12 @@ use crate::placement::Zone;
 /// Whom a read asks first. Whatever the policy, the other owners are asked when that one does not answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ReadPolicy {
-    /// The primary: reads see this process's and every acknowledged write in one order.
+    /// The primary. While no member comes or goes, a read sees every write that was acknowledged before it.
     #[default]
     Primary,
-    /// The first replica that is up; the primary when there is none.
+    /// The second owner; the first when there is no other.
     Replica,
-    /// Any owner, in turn: spreads hot keys over both copies.
+    /// Any owner, at random: spreads hot keys over all copies.
     Any,
     /// An owner in this zone, where there is one.
     Nearest {
@@ -38,12 +38,26 @@ pub struct Timeouts {
     pub connect: Duration,
     /// One attempt of a read at one owner.
     pub read: Duration,
-    /// One attempt of a write at one owner.
+    /// One attempt of a write at one owner, and the time in which a silent connection must answer a PING, or is dropped.
     pub write: Duration,
-    /// One probe of a server that is silent.
+    /// One probe by which an agent looks whether its server lives.
     pub probe: Duration,
     /// How long opening a client waits for ZooKeeper and for the ring to be founded.
     pub open: Duration,
+}
+
+impl Timeouts {
+    /// Within what clocks can be added to.
+    pub(crate) fn clamped(self) -> Timeouts {
+        let clamp = |time: Duration| time.clamp(Duration::from_millis(1), Duration::from_secs(24 * 3600));
+        Timeouts {
+            connect: clamp(self.connect),
+            read: clamp(self.read),
+            write: clamp(self.write),
+            probe: clamp(self.probe),
+            open: clamp(self.open),
+        }
+    }
 }
 
 impl Default for Timeouts {

@@ -47,7 +47,10 @@ impl RingClientBuilder {
     }
 
     /// How long to wait for what.
+    ///
+    /// Each is taken as at least a millisecond and at most a day.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        let timeouts = timeouts.clamped();
         self.membership.open_timeout = timeouts.open;
         self.exec.connect.timeouts = timeouts;
         self

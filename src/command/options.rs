@@ -40,6 +40,11 @@ where
     for found in Scanner::new(options, args) {
         let (word, at, value, approximate) = match found {
             Found::Word { word, at, value, mark } => (word, at, value, mark == Some(b'~')),
+            Found::UnknownWord => {
+                call.depends();
+                call.no_effect = NoEffect::Unproven;
+                continue;
+            }
             Found::GeneratedId(why) => return Err(Support::NotYet(why)),
         };
         match word.meaning {
@@ -78,6 +83,15 @@ impl Call {
     }
 }
 
+/// `milliseconds` or `milliseconds-number`.
+fn is_complete_id(text: &[u8]) -> bool {
+    let number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    match text.iter().position(|byte| *byte == b'-') {
+        Some(at) => number(&text[..at]) && number(&text[at + 1..]),
+        None => number(text),
+    }
+}
+
 /// The positions of the keys that a call stores to.
 pub(super) fn stored<'a, I>(row: &Row, args: I) -> impl Iterator<Item = usize>
 where
@@ -86,7 +100,7 @@ where
     row.options.into_iter().flat_map(move |options| Scanner::new(options, args.clone())).filter_map(|found| match found
     {
         Found::Word { word, at, value: Some(_), .. } if word.meaning == Meaning::Stores => Some(at + 1),
-        Found::Word { .. } | Found::GeneratedId(_) => None,
+        Found::Word { .. } | Found::UnknownWord | Found::GeneratedId(_) => None,
     })
 }
 
@@ -94,7 +108,9 @@ where
 enum Found<'a> {
     /// An option at `at` with its first argument, and the `=` or `~` before that argument.
     Word { word: &'static Word, at: usize, value: Option<&'a [u8]>, mark: Option<u8> },
-    /// An id that the server completes.
+    /// A word where only options may stand.
+    UnknownWord,
+    /// An id that the server completes, or may complete.
     GeneratedId(&'static super::row::Why),
 }
 
@@ -152,10 +168,12 @@ impl<'a, I: Clone + Iterator<Item = Option<&'a [u8]>>> Iterator for Scanner<I> {
                     return Some(Found::Word { word, at, value, mark });
                 }
                 (None, Scan::Everywhere) => {}
+                (None, Scan::Only) => return Some(Found::UnknownWord),
                 (None, Scan::Leading) => self.done = true,
                 (None, Scan::LeadingId(why)) => {
                     self.done = true;
-                    if text.last() == Some(&b'*') {
+                    // Anything but a complete id: `*`, and options of newer servers before it.
+                    if !is_complete_id(text) {
                         return Some(Found::GeneratedId(why));
                     }
                 }

@@ -284,6 +284,9 @@ pub struct Options {
 pub enum Scan {
     /// To the end; an argument that is no option is stepped over.
     Everywhere,
+    /// Likewise, and nothing else may stand there. A word that is not known is a newer server's option or a mistake: the
+    /// primary decides, and the copies get what it took.
+    Only,
     /// To the first argument that is no option: what follows is data and may look like one.
     Leading,
     /// Likewise, and that argument is a stream id. One that ends in `*` is left to the server, and refused for this

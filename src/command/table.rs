@@ -483,7 +483,7 @@ const KEYS_LIKE_ZDIFFSTORE: &[KeySpec] = &[
 
 const EXPIREAT_OPTIONS: Options = Options {
     from: 3,
-    scan: Scan::Everywhere,
+    scan: Scan::Only,
     words: &[
         Word { word: "NX", takes: Takes::Exactly(0), meaning: Meaning::Depends },
         Word { word: "XX", takes: Takes::Exactly(0), meaning: Meaning::Depends },
@@ -524,7 +524,7 @@ const GEORADIUSBYMEMBER_OPTIONS: Options = Options {
 
 const GETEX_OPTIONS: Options = Options {
     from: 2,
-    scan: Scan::Everywhere,
+    scan: Scan::Only,
     words: &[
         Word { word: "EX", takes: Takes::Exactly(1), meaning: Meaning::Refused(&RELATIVE_EXPIRY) },
         Word { word: "PX", takes: Takes::Exactly(1), meaning: Meaning::Refused(&RELATIVE_EXPIRY) },
@@ -536,7 +536,7 @@ const GETEX_OPTIONS: Options = Options {
 
 const SET_OPTIONS: Options = Options {
     from: 3,
-    scan: Scan::Everywhere,
+    scan: Scan::Only,
     words: &[
         Word { word: "EX", takes: Takes::Exactly(1), meaning: Meaning::Expires(Unit::Seconds) },
         Word { word: "PX", takes: Takes::Exactly(1), meaning: Meaning::Expires(Unit::Milliseconds) },
@@ -729,7 +729,7 @@ const SCRIPTS_EVERYWHERE: Why = Why {
 };
 
 const SERVER_ID: Why = Why {
-    reason: "each copy would make up an id of its own",
+    reason: "it has no complete id, so each copy would make up one of its own",
     hint: "give a complete id, such as 1700000000000-0",
 };
 

@@ -375,3 +375,27 @@ fn a_cursor_is_found_wherever_redis_rs_keeps_it_and_can_be_replaced() {
     assert_eq!(super::cursor(redis::cmd("HSCAN").arg("k")), None);
     assert_eq!(super::cursor(redis::cmd("HSCAN").arg("k").arg("x")), None);
 }
+
+#[test]
+fn options_of_newer_servers_are_not_taken_for_what_they_are_not() {
+    let command = |words: &[&str]| {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command
+    };
+    for words in [
+        &["XADD", "k", "KEEPREF", "*", "f", "v"][..],
+        &["XADD", "k", "DELREF", "MAXLEN", "~", "5", "*", "f", "v"],
+        &["XADD", "k", "IDMPAUTO", "p", "*", "f", "v"],
+        &["XADD", "k", "5-*", "f", "v"],
+    ] {
+        assert!(super::plan(&command(words)).is_err(), "{words:?}");
+    }
+    for words in [&["SET", "k", "v", "IFEQ", "old"][..], &["EXPIREAT", "k", "9", "NEW"]] {
+        match super::plan(&command(words)) {
+            Ok(super::Plan::Write { repeat: super::Repeat::Deterministic, no_effect: NoEffect::Unproven, .. }) => {}
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+    assert!(super::plan(&command(&["XADD", "k", "NOMKSTREAM", "MAXLEN", "5", "7-1", "f", "v"])).is_ok());
+}

@@ -27,10 +27,19 @@ pub(super) async fn read(core: &Core, snapshot: &Snapshot, cmd: &Cmd, token: Tok
     let read_ms = u64::try_from(core.options.connect.timeouts.read.as_millis()).unwrap_or(u64::MAX);
     let cursor = command::cursor(cmd).unwrap_or(0);
     let mut failures = Vec::new();
-    for owner in in_order(&core.options.read_policy, snapshot, token) {
-        let seat = snapshot.seat(owner);
-        let Some(link) = seat.node.link().filter(|_| seat.up) else { continue };
+    // Those that keep failing or say nothing come last, as for any read.
+    let mut owners: Vec<_> = in_order(&core.options.read_policy, snapshot, token)
+        .filter_map(|owner| {
+            let seat = snapshot.seat(owner);
+            seat.link().filter(|_| seat.up).map(|link| (seat, link))
+        })
+        .collect();
+    owners.sort_by_key(|(seat, link)| link.is_silent() || !seat.node.is_trusted());
+    let last = owners.len().saturating_sub(1);
+    for (nth, (seat, link)) in owners.into_iter().enumerate() {
         let mark = mark(link.run_id());
+        // A first part may come from any owner, so a slow one is left for the next.
+        let read_ms = if nth < last && cursor == 0 { link.hedge_after_ms().clamp(20, read_ms) } else { read_ms };
         let reply = match cursor {
             0 => link.request(cmd, read_ms).await,
             _ if cursor >> MARK_SHIFT == mark => {

@@ -123,7 +123,7 @@ impl Round {
                 let early = &mut self.early;
                 let owners = &self.owners;
                 let first = async {
-                    let reply = owners.primary().link.request(&self.cmd, write_ms).await;
+                    let reply = owners.primary().link.write(&self.cmd, write_ms).await;
                     acknowledge(early, &reply);
                     reply
                 };
@@ -151,7 +151,7 @@ impl Round {
         let cmd = Arc::clone(&self.cmd);
         let reply = {
             let link = Arc::clone(&self.owners.primary().link);
-            let mut first = pin!(link.request(&cmd, write_ms));
+            let mut first = pin!(link.write(&cmd, write_ms));
             let begun = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await;
             // The first poll runs under the stripe's lock; all that takes it again must come later.
             yield_once().await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join3;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -135,7 +136,7 @@ async fn greet(
     let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::QUEUE);
     let reads = Reads::new();
     let stream = driver::Stream::new(stream, &reads);
-    let (mut connection, driver) =
+    let (connection, driver) =
         MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(|error| {
             if protocol == ProtocolVersion::RESP3 && is_hello_refused(&error) {
                 Refusal::OldProtocol
@@ -145,7 +146,7 @@ async fn greet(
         })?;
     let driver = tokio::spawn(driver::drive(Arc::clone(&reads), driver));
     let abort = driver.abort_handle();
-    match introduce(address, &mut connection).await {
+    match introduce(address, &connection).await {
         Ok(peer) => {
             let link = Link::new(connection, peer, options.hedge, ticker, abort, reads);
             Ok(Connected { link, driver })
@@ -158,22 +159,22 @@ async fn greet(
 }
 
 /// Asks which process answers and what time it has; the first command also shows a missing password.
-async fn introduce(address: &Address, connection: &mut MultiplexedConnection) -> Result<Peer> {
+async fn introduce(address: &Address, connection: &MultiplexedConnection) -> Result<Peer> {
     let clock = Clock::local();
-    // Half of a round trip is the clock's error, so a slow one is measured again: an expiry of milliseconds depends on it.
-    for _ in 0..3 {
+    let (mut first, mut second, mut third) = (connection.clone(), connection.clone(), connection.clone());
+    let time = async {
         let asked = Instant::now();
-        let time = ask(address, connection, &redis::cmd("TIME")).await?;
-        let answered = Instant::now();
-        clock.set(server_time(&time).ok_or_else(|| nonsense(address, "TIME"))?, asked, answered);
-        if answered.duration_since(asked) < Duration::from_millis(5) {
-            break;
-        }
-    }
-    let info = ask(address, connection, redis::cmd("INFO").arg("server")).await?;
+        let time = ask(address, &mut first, &redis::cmd("TIME")).await?;
+        clock.set(server_time(&time).ok_or_else(|| nonsense(address, "TIME"))?, asked, Instant::now());
+        Ok(())
+    };
+    let (mut info, mut number) = (redis::cmd("INFO"), redis::cmd("CLIENT"));
+    let info = ask(address, &mut second, info.arg("server"));
+    let number = ask(address, &mut third, number.arg("ID"));
+    // Together, so that the handshake has one round trip of ours.
+    let ((), info, number) = try_join3(time, info, number).await?;
     let run_id = run_id(&info).ok_or_else(|| nonsense(address, "INFO server"))?;
-    let client_id = ask(address, connection, redis::cmd("CLIENT").arg("ID")).await?;
-    Ok(Peer { run_id, clock, client_id: redis::from_redis_value(client_id).unwrap_or_default() })
+    Ok(Peer { run_id, clock, client_id: redis::from_redis_value(number).unwrap_or_default() })
 }
 
 async fn ask(address: &Address, connection: &mut MultiplexedConnection, cmd: &redis::Cmd) -> Result<Value> {

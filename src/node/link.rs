@@ -142,14 +142,36 @@ impl Link {
         Attempt::new(self, send).within(at_most_ms).await.unwrap_or(Err(Fault::Late))
     }
 
-    /// As [`Link::request`], for what a primary has executed already: there is room for it where other requests find
+    /// Sends a write. A server that answers others in the meantime is given more time: one that is given up may not
+    /// have been sent at all, and then the copies differ though no server has failed.
+    pub(crate) async fn write(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
+        let mut connection = self.connection.clone();
+        let send = std::pin::pin!(connection.send_packed_command(cmd));
+        self.patiently(Attempt::new(self, send), at_most_ms).await
+    }
+
+    /// As [`Link::write`], for what a primary has executed already: there is room for it where other requests find
     /// none.
     pub(crate) async fn copy(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
         let mut connection = self.connection.clone();
         let send = std::pin::pin!(connection.send_packed_command(cmd));
         let mut attempt = Attempt::new(self, send);
         attempt.most = inflight::LIMIT_OF_COPIES;
-        attempt.within(at_most_ms).await.unwrap_or(Err(Fault::Late))
+        self.patiently(attempt, at_most_ms).await
+    }
+
+    async fn patiently<F>(&self, mut attempt: Attempt<'_, F>, at_most_ms: u64) -> Result<Value, Fault>
+    where
+        F: Future<Output = RedisResult<Value>>,
+    {
+        for _ in 0..PATIENCE {
+            match attempt.within(at_most_ms).await {
+                Some(result) => return result,
+                None if self.is_silent() => break,
+                None => {}
+            }
+        }
+        Err(Fault::Late)
     }
 
     pub(super) fn tick(&self, now_ms: u64, late: &mut Vec<Waker>) -> bool {
@@ -163,6 +185,9 @@ impl Link {
         tick.busy
     }
 }
+
+/// How many times its timeout a write may take at a server that answers others all the time.
+const PATIENCE: u32 = 4;
 
 /// What the handshake has learnt.
 #[derive(Debug)]
@@ -366,6 +391,11 @@ impl Clock {
         let middle = asked + answered.duration_since(asked) / 2;
         let elapsed = i64::try_from(middle.duration_since(self.began).as_micros()).unwrap_or(i64::MAX);
         self.offset_us.store(server_us.saturating_sub(elapsed), Ordering::Relaxed);
+    }
+
+    /// Whether the sample in use took more than a few milliseconds.
+    pub(super) fn is_rough(&self) -> bool {
+        self.trip_us.load(Ordering::Relaxed) > 5_000
     }
 
     /// The server's Unix time in milliseconds.

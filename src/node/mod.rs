@@ -36,6 +36,9 @@ pub(crate) use tls::Tls;
 /// How often the offset to a server's clock is measured anew.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
 
+/// When it is measured again after a first measurement that took long.
+const CLOCK_AGAIN: Duration = Duration::from_millis(100);
+
 /// What a node is to be connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -246,7 +249,9 @@ async fn watch_over(
 ) -> End {
     let link = Arc::clone(&connected.link);
     let write_ms = u64::try_from(options.timeouts.write.as_millis()).unwrap_or(u64::MAX);
-    let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + CLOCK_EVERY, CLOCK_EVERY);
+    // Soon again if the first sample was slow: an expiry of milliseconds depends on it.
+    let first = if link.clock().is_rough() { CLOCK_AGAIN } else { CLOCK_EVERY };
+    let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + first, CLOCK_EVERY);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -91,7 +91,11 @@ impl Reviewed {
         let from: u8 = from.parse().map_err(|_| format!("`{from}` is no position"))?;
         let scan = match scan.split_once('=') {
             Some(("leading-id", why)) => format!("Scan::LeadingId(&{})", self.why_named(why)?),
-            _ => this("scan", scan, &[("everywhere", "Scan::Everywhere"), ("leading", "Scan::Leading")])?,
+            _ => this(
+                "scan",
+                scan,
+                &[("everywhere", "Scan::Everywhere"), ("only", "Scan::Only"), ("leading", "Scan::Leading")],
+            )?,
         };
         let words = options.iter().map(|word| self.word(word)).collect::<Result<Vec<_>, _>>()?;
         let list: String = words.iter().map(|word| format!("        {word},\n")).collect();
