@@ -9,9 +9,9 @@ use futures_util::future::{join, join_all};
 use redis::{Cmd, RedisResult, Value};
 use tokio::sync::oneshot;
 
-use super::Core;
 use super::reply::{Verdict, is_error, judge};
 use super::stripe::{Stripe, Stripes, Ticket};
+use super::{Core, Snapshot};
 use crate::command::{self, NoEffect, Repeat};
 use crate::error::{Error, ErrorKind, Outcome, Retry};
 use crate::node::{Fault, Link, Node};
@@ -89,6 +89,7 @@ pub(super) struct Again {
 /// One command on its way to the owners.
 pub(super) struct Round {
     pub(super) core: Arc<Core>,
+    pub(super) snapshot: Arc<Snapshot>,
     pub(super) cmd: Arc<Cmd>,
     pub(super) repeat: Repeat,
     pub(super) no_effect: NoEffect,
@@ -111,11 +112,10 @@ impl Round {
             command = command::name(&self.cmd), "write"
         );
         // Decided for all before any has it: a copy must not find its queue full after the primary has executed.
-        if let Some(full) = self.owners.connected.iter().find(|owner| !owner.link.has_room()) {
-            let failures = vec![(full.node.id().clone(), Fault::Full.to_string())];
+        if self.owners.connected.iter().any(|owner| !owner.link.has_room()) {
             // The first poll runs under the stripe's lock, and giving up the place in line takes it again.
             yield_once().await;
-            return End::Again(Again { early: self.early.take(), failures, unknown: false });
+            return End::Again(Again { early: self.early.take(), failures: Failures::new(), unknown: false });
         }
         let write_ms = u64::try_from(self.core.options.connect.timeouts.write.as_millis()).unwrap_or(u64::MAX);
         match self.place.take() {
@@ -341,6 +341,9 @@ impl Round {
     #[cold]
     fn missed(&self, id: &NodeId) {
         self.core.counters.missed_writes.add_one();
+        if let Some((index, _)) = self.snapshot.topology().find(id) {
+            self.snapshot.seat(index).node.missed_a_write();
+        }
         tracing::debug!(node = %id, epoch = %self.epoch, command = command::name(&self.cmd), "a write was missed");
     }
 

@@ -195,6 +195,7 @@ impl Write {
     fn round(&mut self, order: &Order, owners: Owners) -> Round {
         Round {
             core: Arc::clone(&self.core),
+            snapshot: Arc::clone(&self.snapshot),
             cmd: Arc::clone(&order.cmd),
             repeat: order.repeat,
             no_effect: order.no_effect,

@@ -201,10 +201,10 @@ fn nonsense(address: &Address, what: &str) -> Error {
 
 /// Servers before 6.0 do not know HELLO, and some do not let it through. The text differs with the version.
 fn is_hello_refused(error: &RedisError) -> bool {
-    let unknown = |text: &str| text.contains("unknown command") && text.to_ascii_uppercase().contains("HELLO");
+    let text = error.to_string();
     error.kind() == redis::ErrorKind::RESP3NotSupported
         || error.code() == Some("NOPROTO")
-        || error.detail().is_some_and(unknown)
+        || (text.contains("unknown command") && text.to_ascii_uppercase().contains("HELLO"))
 }
 
 /// An error of the handshake, with what to do about it.

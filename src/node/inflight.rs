@@ -234,6 +234,12 @@ impl InFlight {
         self.lock().latency.mean_us()
     }
 
+    /// When anything came last.
+    pub(crate) fn heard_ms(&self) -> u64 {
+        let state = self.lock();
+        state.heard_ms.max(state.last_reply_ms)
+    }
+
     /// Bytes have come.
     pub(crate) fn heard(&self, now_ms: u64) {
         self.lock().heard_ms = now_ms;

@@ -142,36 +142,31 @@ impl Link {
         Attempt::new(self, send).within(at_most_ms).await.unwrap_or(Err(Fault::Late))
     }
 
-    /// Sends a write. A server that answers others in the meantime is given more time: one that is given up may not
-    /// have been sent at all, and then the copies differ though no server has failed.
+    /// Sends a write, and gives it [`PATIENCE`] times its timeout. A server that is dead or hangs ends it sooner: its
+    /// connection is dropped. One that is merely slow gets the time, since a write that is given up may not have been
+    /// sent at all, and then the copies differ though no server has failed.
     pub(crate) async fn write(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
-        let mut connection = self.connection.clone();
-        let send = std::pin::pin!(connection.send_packed_command(cmd));
-        self.patiently(Attempt::new(self, send), at_most_ms).await
+        self.request(cmd, at_most_ms.saturating_mul(PATIENCE)).await
     }
 
     /// As [`Link::write`], for what a primary has executed already: there is room for it where other requests find
     /// none.
     pub(crate) async fn copy(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
+        self.probe(cmd, at_most_ms.saturating_mul(PATIENCE)).await
+    }
+
+    /// As [`Link::request`], for the connection's own questions: there is always room for them.
+    pub(super) async fn probe(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
         let mut connection = self.connection.clone();
         let send = std::pin::pin!(connection.send_packed_command(cmd));
         let mut attempt = Attempt::new(self, send);
         attempt.most = inflight::LIMIT_OF_COPIES;
-        self.patiently(attempt, at_most_ms).await
+        attempt.within(at_most_ms).await.unwrap_or(Err(Fault::Late))
     }
 
-    async fn patiently<F>(&self, mut attempt: Attempt<'_, F>, at_most_ms: u64) -> Result<Value, Fault>
-    where
-        F: Future<Output = RedisResult<Value>>,
-    {
-        for _ in 0..PATIENCE {
-            match attempt.within(at_most_ms).await {
-                Some(result) => return result,
-                None if self.is_silent() => break,
-                None => {}
-            }
-        }
-        Err(Fault::Late)
+    /// When anything came from the server last, by the ticker's clock.
+    pub(super) fn heard_ms(&self) -> u64 {
+        self.inflight.heard_ms()
     }
 
     pub(super) fn tick(&self, now_ms: u64, late: &mut Vec<Waker>) -> bool {
@@ -186,8 +181,8 @@ impl Link {
     }
 }
 
-/// How many times its timeout a write may take at a server that answers others all the time.
-const PATIENCE: u32 = 4;
+/// How many times its timeout a write may take at a server that lives.
+const PATIENCE: u64 = 4;
 
 /// What the handshake has learnt.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,8 @@ struct Shared {
     id: NodeId,
     link: ArcSwapOption<Link>,
     breaker: Breaker,
+    /// Whether this process knows of a write that the member has missed. Then its reads go elsewhere where they can.
+    missed: AtomicBool,
     /// Why there is no connection, for error texts.
     trouble: Mutex<Option<Error>>,
     /// With fixed membership, the process met first; only the application may accept another.
@@ -92,6 +95,7 @@ impl Node {
             id: id.clone(),
             link: ArcSwapOption::empty(),
             breaker: Breaker::new(),
+            missed: AtomicBool::new(false),
             trouble: Mutex::default(),
             pinned: Mutex::default(),
             changed: Arc::clone(changed),
@@ -111,6 +115,7 @@ impl Node {
         self.target.send_if_modified(|current| {
             let differs = *current != target;
             if differs {
+                self.shared.missed.store(false, Ordering::Relaxed);
                 *current = target;
                 // At once: nobody who has seen the change may still send there.
                 if let Some(link) = self.shared.link.swap(None) {
@@ -128,10 +133,15 @@ impl Node {
         self.shared.link.load_full()
     }
 
-    /// Whether its requests go there in its turn: not while it keeps failing.
+    /// Whether requests go there in its turn: not while it keeps failing, nor when it is known to have missed a write.
     #[inline]
     pub(crate) fn is_trusted(&self) -> bool {
-        self.shared.breaker.allows()
+        !self.shared.missed.load(Ordering::Relaxed) && self.shared.breaker.allows()
+    }
+
+    /// It has missed a write, and may have stale data until its record says that it has a new life.
+    pub(crate) fn missed_a_write(&self) {
+        self.shared.missed.store(true, Ordering::Relaxed);
     }
 
     /// A request was answered.
@@ -163,6 +173,7 @@ impl Node {
         // The one that answers now, and not whichever comes after it.
         *self.shared.pinned.lock().unwrap_or_else(PoisonError::into_inner) =
             connected.map(|link| link.run_id().clone());
+        self.shared.missed.store(false, Ordering::Relaxed);
         self.shared.hurry.notify_waiters();
     }
 }
@@ -264,10 +275,11 @@ async fn watch_over(
             () = link.fell_silent.notified() => {
                 tracing::debug!(node = %shared.id, "silent, probing");
                 let probe = redis::cmd("PING");
+                let heard_ms = link.heard_ms();
                 tokio::select! {
-                    answer = link.request(&probe, write_ms) => {
-                        // A large reply may still be coming in before the answer.
-                        if answer.is_err() && link.is_silent() {
+                    answer = link.probe(&probe, write_ms) => {
+                        // Replies to others, or a large one, may still be coming in before this one.
+                        if answer.is_err() && link.heard_ms() == heard_ms {
                             // Everything that still waits on it fails now and is decided elsewhere.
                             link.close();
                             return End::Silent;
@@ -280,7 +292,7 @@ async fn watch_over(
                 let asked = Instant::now();
                 let time = redis::cmd("TIME");
                 tokio::select! {
-                    answer = link.request(&time, write_ms) => {
+                    answer = link.probe(&time, write_ms) => {
                         if let Some(us) = answer.ok().as_ref().and_then(connect::server_time) {
                             link.clock().set(us, asked, Instant::now());
                         }
