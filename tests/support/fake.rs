@@ -74,9 +74,7 @@ async fn serve(stream: TcpStream, reply: &str, greeting: Greeting, calls: Arc<At
         let name = words.first().map(|word| word.to_ascii_uppercase()).unwrap_or_default();
         let answer = match name.as_slice() {
             b"HELLO" if greeting == Greeting::New => "%1\r\n$5\r\nproto\r\n:3\r\n",
-            b"HELLO" if greeting == Greeting::Old => {
-                "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"
-            }
+            b"HELLO" if greeting == Greeting::Old => "-ERR unknown command 'HELLO', with args beginning with: '3' \r\n",
             b"CLIENT" | b"SELECT" if greets => "+OK\r\n",
             b"TIME" if greets => "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n",
             b"INFO" if greets => "$15\r\nrun_id:abcdef\r\n\r\n",
