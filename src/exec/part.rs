@@ -4,9 +4,13 @@
 //! cursor at the other owner would skip elements without a word. So the ring marks every cursor with the process that
 //! gave it, and the iteration goes on there or not at all.
 
-use redis::{Cmd, RedisResult, Value};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::read::{in_order, no_owner};
+use redis::{Cmd, RedisResult, Value};
+use tokio::time::Instant;
+
+use super::read::{hurry, in_order, no_owner};
 use super::reply::{Verdict, judge};
 use super::{Core, Snapshot};
 use crate::command;
@@ -23,7 +27,24 @@ fn mark(run_id: &RunId) -> u64 {
 }
 
 /// Reads one part of an iteration: the first from any owner, every other from the one that gave the cursor.
-pub(super) async fn read(core: &Core, snapshot: &Snapshot, cmd: &Cmd, token: Token) -> RedisResult<Value> {
+pub(super) async fn read(core: &Core, first: &Arc<Snapshot>, cmd: &Cmd, token: Token) -> RedisResult<Value> {
+    let timeouts = &core.options.connect.timeouts;
+    let deadline = Instant::now() + timeouts.read + timeouts.connect;
+    let mut snapshot = Arc::clone(first);
+    loop {
+        match ask_owners(core, &snapshot, cmd, token).await {
+            Ok(value) => return Ok(value),
+            Err(error) if Instant::now() >= deadline => return Err(error.into()),
+            Err(_) => {
+                hurry(&snapshot, token);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                snapshot = core.snapshot.load_full();
+            }
+        }
+    }
+}
+
+async fn ask_owners(core: &Core, snapshot: &Snapshot, cmd: &Cmd, token: Token) -> Result<Value, Error> {
     let read_ms = u64::try_from(core.options.connect.timeouts.read.as_millis()).unwrap_or(u64::MAX);
     let cursor = command::cursor(cmd).unwrap_or(0);
     let mut failures = Vec::new();
@@ -59,15 +80,14 @@ pub(super) async fn read(core: &Core, snapshot: &Snapshot, cmd: &Cmd, token: Tok
         failures.push((seat.node.id().clone(), why));
     }
     if cursor == 0 {
-        return Err(no_owner(snapshot, token, &failures, "read").into());
+        return Err(no_owner(snapshot, token, &failures, "read"));
     }
     Err(Error::new(
         ErrorKind::NoOwner,
         format!("{} cannot go on: the member that gave its cursor does not answer", command::name(cmd)),
     )
     .with_retry(Retry::Later)
-    .with_hint("start the iteration again with cursor 0: no other member understands this one")
-    .into())
+    .with_hint("start the iteration again with cursor 0: no other member understands this one"))
 }
 
 /// The reply with its cursor marked, unless it is the last.

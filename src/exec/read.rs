@@ -96,6 +96,9 @@ type Begun<'a, 'l, F> = (MemberIndex, &'a Arc<Link>, &'a mut Attempt<'l, F>, Opt
 /// The type of no first attempt.
 type Nothing = std::future::Pending<RedisResult<Value>>;
 
+/// How many times its timeout a read may take while bytes come in.
+const PATIENCE: u32 = 4;
+
 /// When owners that could not answer are asked again, if nothing changes before.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -121,14 +124,16 @@ async fn race<F: Future<Output = RedisResult<Value>> + Send>(
 ) -> RedisResult<Value> {
     let timeouts = &core.options.connect.timeouts;
     let read_ms = millis(timeouts.read);
-    // Long enough for a reconnect and one more attempt after the first.
+    // Long enough for a reconnect and one more attempt after the first; and more, for what is still coming in.
     let deadline = Instant::now() + timeouts.read + timeouts.connect;
+    let last_moment = Instant::now() + timeouts.read.saturating_mul(PATIENCE) + timeouts.connect;
     let mut snapshot = Arc::clone(first_snapshot);
     let mut race = Race { core, cmd, running: FuturesUnordered::new(), asked: Vec::new(), failures: Vec::new() };
 
     // The link that is being waited for; when it is late, the next owner is asked as well.
     let mut newest: Option<Arc<Link>> = None;
     let mut go_on = true;
+    let mut waits = 0;
     if let Some((owner, link, attempt, event)) = begun {
         let node = Arc::clone(&snapshot.seat(owner).node);
         race.asked.push((node.id().clone(), Arc::clone(link)));
@@ -136,12 +141,15 @@ async fn race<F: Future<Output = RedisResult<Value>> + Send>(
             Some(result) => race.failed(&node, &result),
             None if link.hedge_after_ms() >= read_ms => race.failed(&node, &Err(Fault::Late)),
             None => {
-                go_on = may_hedge(core, link);
+                go_on = may_hedge(link);
                 let rest = read_ms - link.hedge_after_ms();
                 newest = Some(Arc::clone(link));
                 race.running.push(Box::pin(async move {
-                    let result = attempt.within(rest).await.unwrap_or(Err(Fault::Late));
-                    (node, result)
+                    let mut result = attempt.within(rest).await;
+                    while result.is_none() && link.heard_within(read_ms) {
+                        result = attempt.within(read_ms).await;
+                    }
+                    (node, result.unwrap_or(Err(Fault::Late)))
                 }));
             }
         }
@@ -162,6 +170,7 @@ async fn race<F: Future<Output = RedisResult<Value>> + Send>(
                     if Instant::now() >= deadline {
                         return Err(race.lost(&snapshot, token));
                     }
+                    hurry(&snapshot, token);
                     let _ = tokio::time::timeout_at(deadline.min(Instant::now() + ASK_AGAIN), changed).await;
                     snapshot = core.snapshot.load_full();
                     race.asked.retain(|(_, link)| !link.is_open());
@@ -170,7 +179,9 @@ async fn race<F: Future<Output = RedisResult<Value>> + Send>(
                 None => newest = None,
             }
         }
-        let patience = newest.as_ref().map(|link| Duration::from_millis(link.hedge_after_ms().min(read_ms)));
+        let patience = newest
+            .as_ref()
+            .map(|link| Duration::from_millis(link.hedge_after_ms().saturating_mul(1 << waits.min(6)).min(read_ms)));
         tokio::select! {
             biased;
             Some((node, result)) = race.running.next() => match result {
@@ -188,22 +199,31 @@ async fn race<F: Future<Output = RedisResult<Value>> + Send>(
             },
             () = changed => {
                 snapshot = core.snapshot.load_full();
-                go_on = true;
+                go_on = Instant::now() < deadline;
             }
+            () = tokio::time::sleep_until(last_moment) => return Err(race.lost(&snapshot, token)),
             () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => {
-                go_on = newest.as_ref().is_none_or(|link| may_hedge(core, link));
+                go_on = newest.as_ref().is_none_or(|link| may_hedge(link));
+                // One that may not be hedged is asked about again later, and later each time.
+                waits += 1;
             }
         }
     }
 }
 
 /// A server that has answered nothing at all is left at once; one that still answers others only as the budget has it.
-fn may_hedge(core: &Core, link: &Link) -> bool {
-    let may = link.is_silent() || link.may_hedge();
-    if may {
-        core.counters.hedged_reads.add_one();
+fn may_hedge(link: &Link) -> bool {
+    link.is_silent() || link.may_hedge()
+}
+
+/// Has the owners that are not connected try again now, since somebody waits for one of them.
+pub(super) fn hurry(snapshot: &Snapshot, token: Token) {
+    for owner in snapshot.topology.readers(token) {
+        let seat = snapshot.seat(owner);
+        if seat.link().is_none() {
+            seat.node.hurry();
+        }
     }
-    may
 }
 
 impl<'a> Race<'a> {
@@ -226,10 +246,13 @@ impl<'a> Race<'a> {
 
     fn start(&mut self, node: Arc<Node>, link: &Arc<Link>, read_ms: u64) {
         tracing::debug!(node = %node.id(), command = command::name(self.cmd), attempt = self.asked.len() + 1, "read");
+        if !self.running.is_empty() {
+            self.core.counters.hedged_reads.add_one();
+        }
         self.asked.push((node.id().clone(), Arc::clone(link)));
         let (link, cmd) = (Arc::clone(link), self.cmd);
         self.running.push(Box::pin(async move {
-            let result = link.request(cmd, read_ms).await;
+            let result = link.read(cmd, read_ms).await;
             (node, result)
         }));
     }
@@ -275,7 +298,7 @@ pub(super) fn no_owner(snapshot: &Snapshot, token: Token, failures: &[(NodeId, S
     }
     Error::new(ErrorKind::NoOwner, text)
         .with_retry(Retry::Later)
-        .with_hint("`redis-ring status` shows the members; a read needs one owner of the key that is up and answers")
+        .with_hint("`redis-ring status` shows the members; one owner of the key must be up and answer")
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -25,7 +25,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Reads that were answered by another owner than the one asked first, because that one failed.
+    /// Reads that were answered by another owner than the one asked first, because that one failed or was slow.
     failed_over_reads,
     /// Reads for which a second owner was asked because the first was slow.
     hedged_reads,
@@ -45,7 +45,8 @@ counters! {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    pub(super) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    /// What it was before.
+    pub(super) fn add_one(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
     }
 }

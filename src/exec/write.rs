@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::read::no_owner;
+use super::read::{hurry, no_owner};
 use super::round::{Again, End, Failures, Owner, Owners, Place, Round, poll_unconstrained};
 use super::{Core, Snapshot, boxed};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
@@ -66,7 +67,8 @@ async fn in_task<F>(core: &Core, running: Pin<Box<F>>, early: Option<oneshot::Re
 where
     F: Future<Output = RedisResult<Value>> + Send + 'static,
 {
-    let task = core.runtime.spawn(running.in_current_span());
+    let gone = Gone::default();
+    let task = core.runtime.spawn(CALLER_GONE.scope(Arc::clone(&gone.0), running.in_current_span()));
     if let Some(early) = early
         && let Ok(value) = early.await
     {
@@ -78,6 +80,22 @@ where
             .with_source(error)
             .into())
     })
+}
+
+tokio::task_local! {
+    /// Whether the caller has dropped the future of the write that this task carries on. Then what was sent is
+    /// finished, and nothing is sent again: the caller may have written something newer meanwhile.
+    static CALLER_GONE: Arc<AtomicBool>;
+}
+
+/// Raises the flag when the caller's future is dropped.
+#[derive(Default)]
+struct Gone(Arc<AtomicBool>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What is sent, and how the copies get it: decided once, so that a repeated write is the same write.
@@ -123,6 +141,7 @@ impl Write {
         let deadline = self.deadline();
         let mut others_by = None;
         loop {
+            hurry(&self.snapshot, self.token);
             self.pause().await;
             let now = Instant::now();
             if let Some(owners) = self.owners(&[]) {
@@ -153,7 +172,9 @@ impl Write {
             self.early = last.early.take();
             unknown |= last.unknown;
             failures.append(&mut last.failures);
-            if Instant::now() >= deadline {
+            self.pause().await;
+            let gone = CALLER_GONE.try_with(|gone| gone.load(Ordering::Relaxed)).unwrap_or(false);
+            if gone || Instant::now() >= deadline {
                 let error = no_owner(&self.snapshot, self.token, &failures, "written");
                 if !unknown {
                     return Err(error.into());
@@ -161,7 +182,6 @@ impl Write {
                 self.core.counters.unknown_writes.add_one();
                 return Err(error.with_outcome(Outcome::Unknown).into());
             }
-            self.pause().await;
             let Some(owners) = self.owners(&failures) else { continue };
             self.core.counters.repeated_writes.add_one();
             let mut round = Some(self.round(&order, owners));
@@ -280,7 +300,8 @@ impl<F: Future<Output = RedisResult<Value>> + Send + 'static> Future for Unbroke
 impl<F: Future<Output = RedisResult<Value>> + Send + 'static> Drop for Unbroken<'_, F> {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
-            self.runtime.spawn(running.in_current_span());
+            let gone = Arc::new(AtomicBool::new(true));
+            self.runtime.spawn(CALLER_GONE.scope(gone, running.in_current_span()));
         }
     }
 }

@@ -21,6 +21,9 @@ pub(super) struct Reads {
     heard: AtomicBool,
 }
 
+/// So many bytes in one write are part of a large value; a small command goes into the socket's buffer whoever reads.
+const LARGE: usize = 8 * 1024;
+
 /// Not driven yet: the handshake runs in another task.
 const FREE: u8 = 0;
 /// The driver was polled and has not met the end of what was there.
@@ -71,6 +74,14 @@ impl<S> Stream<S> {
     pub(super) fn new(inner: S, reads: &Arc<Reads>) -> Stream<S> {
         Stream { inner, reads: Arc::clone(reads) }
     }
+
+    /// Bytes that leave a full buffer are taken by somebody: a large value on its way is no silence.
+    #[inline]
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(LARGE..)) = written {
+            self.reads.heard.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
@@ -94,7 +105,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     #[inline]
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.note(&written);
+        written
     }
 
     #[inline]
@@ -103,7 +116,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.note(&written);
+        written
     }
 
     #[inline]

@@ -142,6 +142,25 @@ impl Link {
         Attempt::new(self, send).within(at_most_ms).await.unwrap_or(Err(Fault::Late))
     }
 
+    /// As [`Link::request`], with more time for as long as bytes come in: a large reply, or those before it.
+    pub(crate) async fn read(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
+        let mut connection = self.connection.clone();
+        let send = std::pin::pin!(connection.send_packed_command(cmd));
+        let mut attempt = Attempt::new(self, send);
+        loop {
+            match attempt.within(at_most_ms).await {
+                Some(result) => return result,
+                None if self.heard_within(at_most_ms) => {}
+                None => return Err(Fault::Late),
+            }
+        }
+    }
+
+    /// Whether anything has come from the server in the last so many milliseconds, or gone to it.
+    pub(crate) fn heard_within(&self, ms: u64) -> bool {
+        self.ticker.now_ms().saturating_sub(self.heard_ms()) <= ms
+    }
+
     /// Sends a write, and gives it [`PATIENCE`] times its timeout. A server that is dead or hangs ends it sooner: its
     /// connection is dropped. One that is merely slow gets the time, since a write that is given up may not have been
     /// sent at all, and then the copies differ though no server has failed.

@@ -155,6 +155,11 @@ impl Node {
         self.shared.breaker.failed();
     }
 
+    /// Somebody waits for a connection: it is tried again at once.
+    pub(crate) fn hurry(&self) {
+        self.shared.hurry.notify_waiters();
+    }
+
     /// Why there is no connection.
     pub(crate) fn trouble(&self) -> Option<Error> {
         self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -228,7 +233,7 @@ async fn keep_connected(
         failures += 1;
         tokio::select! {
             () = tokio::time::sleep(connect::backoff(failures)) => {}
-            // The application trusts whoever answers now.
+            // The application trusts whoever answers now, or somebody waits.
             () = shared.hurry.notified() => failures = 0,
             changed = targets.changed() => {
                 if changed.is_err() {
