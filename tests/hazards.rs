@@ -294,3 +294,104 @@ async fn timeouts_beyond_all_clocks_are_no_panic() {
     let () = client.connection().set("k", "v").await.unwrap();
     assert_eq!(client.connection().get::<_, String>("k").await.unwrap(), "v");
 }
+
+async fn config(addr: &str, name: &str, value: &str) {
+    let () = direct::ask(addr, cmd("CONFIG").arg("SET").arg(name).arg(value)).await;
+}
+
+#[tokio::test]
+async fn a_write_that_its_caller_gave_up_is_not_sent_again() {
+    let ring = FixedRing::start(2).await;
+    let client = ring.client().await;
+    let mut connection = client.connection();
+    let () = connection.set("k", "first").await.unwrap();
+    let owners: Vec<String> = ring.owners(&client, "k").iter().map(|server| server.addr()).collect();
+    for (nth, command) in ["SET", "APPEND"].into_iter().enumerate() {
+        for addr in &owners {
+            config(addr, "min-replicas-to-write", "1").await;
+        }
+        let write = cmd(command).arg("k").arg("dropped").to_owned();
+        let mut given_up = Box::pin(write.query_async::<Value>(&mut connection));
+        let before = client.stats().repeated_writes;
+        // Both refuse for now, so it is repeated until its caller goes.
+        eventually(SOON, "it is repeated", || {
+            assert!((&mut given_up).now_or_never().is_none());
+            let repeated = client.stats().repeated_writes > before;
+            async move { repeated }
+        })
+        .await;
+        drop(given_up);
+        for addr in &owners {
+            config(addr, "min-replicas-to-write", "0").await;
+        }
+        let value = format!("acknowledged {nth}");
+        let () = connection.set("k", &value).await.unwrap();
+        let until = Instant::now() + Duration::from_millis(100);
+        while Instant::now() < until {
+            assert_eq!(connection.get::<_, String>("k").await.unwrap(), value);
+        }
+        assert!(ring.copies_are_equal(&client, "k").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_keep_their_order_while_a_primary_refuses() {
+    let ring = FixedRing::start(2).await;
+    let client = ring.client().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..20 {
+        let mut connection = client.connection();
+        tasks.spawn(async move {
+            for i in 0..150 {
+                let _: RedisResult<i64> = connection.rpush("l", format!("{task}-{i}")).await;
+            }
+        });
+    }
+    let owners: Vec<String> = ring.owners(&client, "l").iter().map(|server| server.addr()).collect();
+    while !tasks.is_empty() {
+        config(&owners[0], "min-replicas-to-write", "1").await;
+        tokio::task::yield_now().await;
+        config(&owners[0], "min-replicas-to-write", "0").await;
+        for _ in 0..20 {
+            tasks.join_next().await;
+        }
+    }
+    let mut lists: Vec<Vec<String>> = Vec::new();
+    for addr in &owners {
+        lists.push(direct::ask(addr, cmd("LRANGE").arg("l").arg(0).arg(-1)).await);
+    }
+    // What the primary refused is on the copy alone, and counted; the rest is in one order on both.
+    let first: std::collections::HashSet<&String> = lists[0].iter().collect();
+    let both: Vec<&String> = lists[1].iter().filter(|element| first.contains(element)).collect();
+    assert!(both.len() > 100, "{}", both.len());
+    assert!(both == lists[0].iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_read_of_owners_that_say_nothing_ends_and_names_them() {
+    let silent = [FakeServer::start("").await, FakeServer::start("").await];
+    let mut ring = FixedRing::start(2).await;
+    ring.reach(&id("r0"), silent[0].addr());
+    ring.reach(&id("r1"), silent[1].addr());
+    let client = ring.client().await;
+    let read = tokio::time::timeout(SOON, run(&client.connection(), &["GET", "k"])).await.expect("it ends");
+    let error = read.unwrap_err().to_string();
+    assert!(error.contains("r0") && error.contains("r1"), "{error}");
+}
+
+#[tokio::test]
+async fn an_iteration_waits_for_a_reconnect_as_any_read_does() {
+    let ring = FixedRing::start(2).await;
+    let client = ring.client().await;
+    let connection = client.connection();
+    let fields: Vec<(u32, u32)> = (0..2000).map(|i| (i, i)).collect();
+    let () = connection.clone().hset_multiple("h", &fields).await.unwrap();
+    let (cursor, _): (String, Vec<String>) =
+        redis::from_redis_value(run(&connection, &["HSCAN", "h", "0"]).await.unwrap()).unwrap();
+    assert_ne!(cursor, "0");
+    for server in ring.servers.values() {
+        let _: i64 = direct::ask(&server.addr(), cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal")).await;
+    }
+    run(&connection, &["HSCAN", "h", &cursor]).await.unwrap();
+    run(&connection, &["HSCAN", "h", "0"]).await.unwrap();
+}

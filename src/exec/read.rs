@@ -291,6 +291,7 @@ pub(super) fn no_owner(snapshot: &Snapshot, token: Token, failures: &[(NodeId, S
                 None => member.state.to_string(),
             },
             None if seat.link().is_some_and(|link| !link.has_room()) => Fault::Full.to_string(),
+            None if seat.link().is_some() => Fault::Late.to_string(),
             None => seat.node.trouble().map_or_else(|| "not connected yet".to_owned(), |error| error.to_string()),
         };
         // Writing to a string cannot fail.
