@@ -112,7 +112,7 @@ async fn a_server_without_resp3_is_spoken_to_in_resp2() {
 }
 
 #[tokio::test]
-async fn something_that_is_no_redis_is_told_apart() {
+async fn something_that_is_no_redis_is_an_error_and_no_hang() {
     let mut ring = FixedRing::start(1).await;
     let fake = FakeServer::talking("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     ring.reach(&NodeId::new("r0").unwrap(), fake.addr());

@@ -196,7 +196,7 @@ async fn a_killed_server_fails_no_read_and_is_not_believed_when_it_comes_back_em
 }
 
 #[tokio::test]
-async fn a_stopped_server_fails_nothing_and_delays_only_what_needs_it() {
+async fn a_stopped_server_fails_no_read_and_no_absolute_write() {
     let ring = FixedRing::start(4).await;
     let client = ring.client().await;
     let connection = client.connection();
