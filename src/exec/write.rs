@@ -51,7 +51,7 @@ pub(super) async fn write(
     });
     match begun.await {
         Some(Enqueued { running, in_line, polled: Poll::Pending }) => match (in_line, acknowledged) {
-            (false, None) => Unbroken { running: Some(running), runtime: &core.runtime }.await,
+            (false, None) => Unbroken { running: Some(running), runtime: &core.runtime, just_polled: true }.await,
             // A caller that stops polling without dropping the future would hold up all who wait behind it in line,
             // itself included; and a write acknowledged early goes on without its caller. So these have a task.
             (_, acknowledged) => in_task(core, running, acknowledged).await,
@@ -260,6 +260,8 @@ fn enqueue<F: Future>(
 struct Unbroken<'a, F: Future<Output = RedisResult<Value>> + Send + 'static> {
     running: Option<Pin<Box<F>>>,
     runtime: &'a Handle,
+    /// It was polled a moment ago, in the same poll of the caller's task and with its waker: to do so again is in vain.
+    just_polled: bool,
 }
 
 impl<F: Future<Output = RedisResult<Value>> + Send + 'static> Future for Unbroken<'_, F> {
@@ -267,6 +269,9 @@ impl<F: Future<Output = RedisResult<Value>> + Send + 'static> Future for Unbroke
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if std::mem::take(&mut self.just_polled) {
+            return Poll::Pending;
+        }
         let Some(running) = &mut self.running else { return Poll::Pending };
         let result = running.as_mut().poll(cx);
         if result.is_ready() {
