@@ -5,6 +5,7 @@
 
 mod owners;
 mod part;
+mod polling;
 mod read;
 mod reply;
 mod round;

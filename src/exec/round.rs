@@ -1,14 +1,14 @@
 //! One round of a write: the command on its way to the owners, and what their replies mean.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 
-use futures_util::future::join;
 use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
 
 use super::owners::{Copies, Links, Owners};
+use super::polling::{both, poll_unconstrained, yield_once};
 use super::reply::{Verdict, is_error, judge};
 use super::stripe::{Stripe, Stripes, Ticket};
 use super::write::Write;
@@ -100,14 +100,14 @@ impl<'w> Round<'w> {
         };
         match links.copies {
             Copies::One(copy) => {
-                let (reply, copied) = join(first, copy.copy(cmd, write_ms)).await;
+                let (reply, copied) = both(first, copy.copy(cmd, write_ms)).await;
                 match (reply, copied) {
                     (Ok(value), Ok(copied)) if self.agreed(&value, &copied) => End::Done(Ok(value)),
                     (reply, copied) => self.settle(reply, vec![copied]),
                 }
             }
             copies @ Copies::Any(_) => {
-                let (reply, copied) = join(first, copies.send(cmd, write_ms)).await;
+                let (reply, copied) = both(first, copies.send(cmd, write_ms)).await;
                 self.settle(reply, copied)
             }
         }
@@ -379,22 +379,4 @@ fn acknowledge(early: &mut Option<oneshot::Sender<Value>>, reply: &Reply) {
     {
         let _ = early.send(value.clone());
     }
-}
-
-/// Polls a future that must enqueue now, whatever the caller's task has used up of its budget.
-pub(super) fn poll_unconstrained<F: Future>(mut future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
-    pin!(tokio::task::unconstrained(poll_fn(|cx| future.as_mut().poll(cx)))).poll(cx)
-}
-
-/// Lets the executor poll once more.
-async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

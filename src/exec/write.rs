@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::owners::Owners;
+use super::polling::poll_unconstrained;
 use super::read::no_owner;
-use super::round::{Again, End, Failures, Place, Round, poll_unconstrained};
+use super::round::{Again, End, Failures, Place, Round};
 use super::{Core, Snapshot, boxed, relink};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
 use crate::error::{Error, ErrorKind, Outcome};

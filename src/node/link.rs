@@ -144,26 +144,27 @@ impl Link {
 
     /// Sends a write. A server that answers others in the meantime is given more time: one that is given up may not
     /// have been sent at all, and then the copies differ though no server has failed.
-    pub(crate) async fn write(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
-        let mut connection = self.connection.clone();
-        let send = std::pin::pin!(connection.send_packed_command(cmd));
-        self.patiently(Attempt::new(self, send), at_most_ms).await
+    #[inline]
+    pub(crate) fn write<'a>(
+        &'a self,
+        cmd: &'a Cmd,
+        at_most_ms: u64,
+    ) -> impl Future<Output = Result<Value, Fault>> + 'a {
+        self.patiently(cmd, at_most_ms, inflight::LIMIT)
     }
 
     /// As [`Link::write`], for what a primary has executed already: there is room for it where other requests find
     /// none.
-    pub(crate) async fn copy(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
+    #[inline]
+    pub(crate) fn copy<'a>(&'a self, cmd: &'a Cmd, at_most_ms: u64) -> impl Future<Output = Result<Value, Fault>> + 'a {
+        self.patiently(cmd, at_most_ms, inflight::LIMIT_OF_COPIES)
+    }
+
+    async fn patiently(&self, cmd: &Cmd, at_most_ms: u64, most: usize) -> Result<Value, Fault> {
         let mut connection = self.connection.clone();
         let send = std::pin::pin!(connection.send_packed_command(cmd));
         let mut attempt = Attempt::new(self, send);
-        attempt.most = inflight::LIMIT_OF_COPIES;
-        self.patiently(attempt, at_most_ms).await
-    }
-
-    async fn patiently<F>(&self, mut attempt: Attempt<'_, F>, at_most_ms: u64) -> Result<Value, Fault>
-    where
-        F: Future<Output = RedisResult<Value>>,
-    {
+        attempt.most = most;
         for _ in 0..PATIENCE {
             match attempt.within(at_most_ms).await {
                 Some(result) => return result,
