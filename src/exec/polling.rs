@@ -4,10 +4,9 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-/// Waits for two futures at once. Unlike `join`, it does not copy each of them, with all that it held, once more when it
-/// takes the results out.
-pub(super) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
-    let (mut one, mut other) = (pin!(one), pin!(other));
+/// Waits for two futures at once. They are borrowed where `join` owns them: each has room for all that a request may ever
+/// hold, and would be copied on its way in and out.
+pub(super) async fn both<A: Future, B: Future>(mut one: Pin<&mut A>, mut other: Pin<&mut B>) -> (A::Output, B::Output) {
     let mut results = (None, None);
     poll_fn(|cx| {
         if results.0.is_none()

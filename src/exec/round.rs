@@ -100,14 +100,14 @@ impl<'w> Round<'w> {
         };
         match links.copies {
             Copies::One(copy) => {
-                let (reply, copied) = both(first, copy.copy(cmd, write_ms)).await;
+                let (reply, copied) = both(pin!(first), pin!(copy.copy(cmd, write_ms))).await;
                 match (reply, copied) {
                     (Ok(value), Ok(copied)) if self.agreed(&value, &copied) => End::Done(Ok(value)),
                     (reply, copied) => self.settle(reply, vec![copied]),
                 }
             }
             copies @ Copies::Any(_) => {
-                let (reply, copied) = both(first, copies.send(cmd, write_ms)).await;
+                let (reply, copied) = both(pin!(first), pin!(copies.send(cmd, write_ms))).await;
                 self.settle(reply, copied)
             }
         }
