@@ -4,7 +4,7 @@
 //! This program runs itself under callgrind twice for each client, with few operations and with many; the difference
 //! is what the operations took, without the beginning and the end. Under valgrind the client is about fifty times
 //! slower while its clock is not, so all that happens once a millisecond would be counted fifty times: the clock of the
-//! client stands still while it runs. What a tick takes is measured apart.
+//! client stands still while it runs.
 
 mod support;
 

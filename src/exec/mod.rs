@@ -3,7 +3,9 @@
 //! A [`Core`] holds the snapshot that everybody reads once per request; [`Core::run`] decides with the command table
 //! whether a call is a read or a write and hands it on.
 
+mod owners;
 mod part;
+mod polling;
 mod read;
 mod reply;
 mod round;

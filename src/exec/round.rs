@@ -1,52 +1,24 @@
 //! One round of a write: the command on its way to the owners, and what their replies mean.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 
-use futures_util::future::{join, join_all};
-use redis::{Cmd, RedisResult, Value};
+use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
 
+use super::owners::{Copies, Links, Owners};
+use super::polling::{both, poll_unconstrained, yield_once};
 use super::reply::{Verdict, is_error, judge};
 use super::stripe::{Stripe, Stripes, Ticket};
-use super::{Core, Snapshot};
-use crate::command::{self, NoEffect, Repeat};
+use super::write::Write;
+use crate::command::{self, Repeat};
 use crate::error::{Error, ErrorKind, Outcome, Retry};
-use crate::node::{Fault, Link, Node};
-use crate::placement::{Epoch, NodeId, Token};
+use crate::node::{Fault, Node};
+use crate::placement::{Epoch, MemberIndex, NodeId, Token};
 
 /// Who failed, and why, for error texts.
 pub(super) type Failures = Vec<(NodeId, String)>;
-
-/// A member that is up and connected.
-pub(super) struct Owner {
-    pub(super) node: Arc<Node>,
-    pub(super) link: Arc<Link>,
-}
-
-/// The owners that a round goes to.
-pub(super) struct Owners {
-    /// Those that are up and connected: at least one, the primary, and then the copies.
-    pub(super) connected: Vec<Owner>,
-    /// Owners that are up but not connected: they miss this write.
-    pub(super) missing: Vec<NodeId>,
-    /// Whether fewer members are up than the ring keeps copies.
-    pub(super) degraded: bool,
-}
-
-impl Owners {
-    #[inline]
-    pub(super) fn primary(&self) -> &Owner {
-        &self.connected[0]
-    }
-
-    #[inline]
-    fn copies(&self) -> &[Owner] {
-        &self.connected[1..]
-    }
-}
 
 /// A place in the line of the copies of a stripe; given up when it is dropped.
 pub(super) struct Place {
@@ -87,13 +59,8 @@ pub(super) struct Again {
 }
 
 /// One command on its way to the owners.
-pub(super) struct Round {
-    pub(super) core: Arc<Core>,
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) cmd: Arc<Cmd>,
-    pub(super) repeat: Repeat,
-    pub(super) no_effect: NoEffect,
-    pub(super) epoch: Epoch,
+pub(super) struct Round<'w> {
+    pub(super) write: &'w Write,
     pub(super) owners: Owners,
     /// Where its copies stand in line; none where they leave together with the primary's.
     pub(super) place: Option<Place>,
@@ -101,57 +68,55 @@ pub(super) struct Round {
     pub(super) early: Option<oneshot::Sender<Value>>,
 }
 
-type Reply = Result<Value, Fault>;
+pub(super) type Reply = Result<Value, Fault>;
 
-impl Round {
+impl<'w> Round<'w> {
     /// Sends the command and waits for all replies. The first poll sends to the primary, and without a place in line
     /// to the copies too.
     pub(super) async fn run(mut self) -> End {
-        tracing::debug!(
-            node = %self.owners.primary().node.id(), copies = self.owners.copies().len(), epoch = %self.epoch,
-            command = command::name(&self.cmd), "write"
-        );
-        // Decided for all before any has it: a copy must not find its queue full after the primary has executed.
-        if self.owners.connected.iter().any(|owner| !owner.link.has_room()) {
-            // The first poll runs under the stripe's lock, and giving up the place in line takes it again.
-            yield_once().await;
-            return End::Again(Again { early: self.early.take(), failures: Failures::new(), unknown: false });
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.said();
         }
-        let write_ms = u64::try_from(self.core.options.connect.timeouts.write.as_millis()).unwrap_or(u64::MAX);
-        match self.place.take() {
-            None => {
-                let early = &mut self.early;
-                let owners = &self.owners;
-                let first = async {
-                    let reply = owners.primary().link.write(&self.cmd, write_ms).await;
-                    acknowledge(early, &reply);
-                    reply
-                };
-                match owners.copies() {
-                    // The usual number of copies, without the machinery for any number.
-                    [copy] => {
-                        let (reply, copied) = join(first, copy.link.copy(&self.cmd, write_ms)).await;
-                        match (reply, copied) {
-                            (Ok(value), Ok(copied)) if self.agreed(&value, &copied) => End::Done(Ok(value)),
-                            (reply, copied) => self.settle(reply, vec![copied]),
-                        }
-                    }
-                    copies => {
-                        let (reply, copied) = join(first, to_all(copies, &self.cmd, write_ms)).await;
-                        self.settle(reply, copied)
-                    }
+        // Decided for all before any has it: a copy must not find its queue full after the primary has executed.
+        let links = match self.links() {
+            Ok(links) => links,
+            Err(_) => {
+                // The first poll runs under the stripe's lock, and giving up the place in line takes it again.
+                yield_once().await;
+                return End::Again(Again { early: self.early.take(), failures: Failures::new(), unknown: false });
+            }
+        };
+        let cmd = &self.write.cmd;
+        let write_ms = u64::try_from(self.write.core.options.connect.timeouts.write.as_millis()).unwrap_or(u64::MAX);
+        if let Some(place) = self.place.take() {
+            return self.in_line(place, links, write_ms).await;
+        }
+        let early = &mut self.early;
+        let first = async {
+            let reply = links.primary.write(cmd, write_ms).await;
+            acknowledge(early, &reply);
+            reply
+        };
+        match links.copies {
+            Copies::One(copy) => {
+                let (reply, copied) = both(pin!(first), pin!(copy.copy(cmd, write_ms))).await;
+                match (reply, copied) {
+                    (Ok(value), Ok(copied)) if self.agreed(&value, &copied) => End::Done(Ok(value)),
+                    (reply, copied) => self.settle(reply, vec![copied]),
                 }
             }
-            Some(place) => self.in_line(place, write_ms).await,
+            copies @ Copies::Any(_) => {
+                let (reply, copied) = both(pin!(first), pin!(copies.send(cmd, write_ms))).await;
+                self.settle(reply, copied)
+            }
         }
     }
 
     /// First the primary; then, when it is this command's turn, the copies.
-    async fn in_line(mut self, place: Place, write_ms: u64) -> End {
-        let cmd = Arc::clone(&self.cmd);
+    async fn in_line(mut self, place: Place, links: Links<'w>, write_ms: u64) -> End {
+        let cmd = &self.write.cmd;
         let reply = {
-            let link = Arc::clone(&self.owners.primary().link);
-            let mut first = pin!(link.write(&cmd, write_ms));
+            let mut first = pin!(links.primary.write(cmd, write_ms));
             let begun = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await;
             // The first poll runs under the stripe's lock; all that takes it again must come later.
             yield_once().await;
@@ -163,18 +128,19 @@ impl Round {
         match self.executed(&reply) {
             Executed::No => {
                 // The copies get nothing of a command that failed or changed nothing.
-                self.owners.connected.truncate(1);
-                self.owners.missing.clear();
+                self.owners.primary_alone();
                 return self.settle(reply, Vec::new());
             }
-            Executed::Unknown if self.repeat == Repeat::Deterministic => return End::Done(Err(self.unknown(&reply))),
+            Executed::Unknown if self.write.repeat == Repeat::Deterministic => {
+                return End::Done(Err(self.unknown(&reply)));
+            }
             // An absolute command that only waits in line is sent to the copies in any case.
             Executed::Yes | Executed::Elsewhere | Executed::Unknown => {}
         }
         acknowledge(&mut self.early, &reply);
         place.stripe().turn(&place.ticket).await;
         let copies = {
-            let mut sending = pin!(to_all(self.owners.copies(), &cmd, write_ms));
+            let mut sending = pin!(links.copies.send(cmd, write_ms));
             let begun = poll_fn(|cx| {
                 let _order = place.stripe().lock();
                 Poll::Ready(poll_unconstrained(sending.as_mut(), cx))
@@ -189,6 +155,40 @@ impl Round {
         self.settle(reply, copies)
     }
 
+    /// The connections of all owners, or the first owner whose connection has no room for one more request.
+    #[inline]
+    fn links(&self) -> Result<Links<'w>, MemberIndex> {
+        let write = self.write;
+        let roomy = |owner: &MemberIndex| write.link(*owner).filter(|link| link.has_room()).ok_or(*owner);
+        let primary = roomy(&self.owners.primary())?;
+        let copies = match self.owners.copies() {
+            [copy] => Copies::One(roomy(copy)?),
+            copies => Copies::Any(copies.iter().map(roomy).collect::<Result<_, _>>()?),
+        };
+        Ok(Links { primary, copies })
+    }
+
+    fn node(&self, owner: MemberIndex) -> &'w Node {
+        &self.write.snapshot.seat(owner).node
+    }
+
+    fn id(&self, owner: MemberIndex) -> &'w NodeId {
+        self.node(owner).id()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.write.snapshot.topology.epoch()
+    }
+
+    /// Apart from the way of every write, which is shorter for it.
+    #[cold]
+    fn said(&self) {
+        tracing::debug!(
+            node = %self.id(self.owners.primary()), copies = self.owners.copies().len(), epoch = %self.epoch(),
+            command = command::name(&self.write.cmd), "write"
+        );
+    }
+
     /// What the primary's reply says about the command.
     fn executed(&self, reply: &Reply) -> Executed {
         match reply {
@@ -196,7 +196,7 @@ impl Round {
             Ok(value) if judge(value) == Verdict::Unavailable && !self.owners.copies().is_empty() => {
                 Executed::Elsewhere
             }
-            Ok(value) if is_error(value) || self.no_effect.shown_by(value) => Executed::No,
+            Ok(value) if is_error(value) || self.write.no_effect.shown_by(value) => Executed::No,
             Ok(_) => Executed::Yes,
             Err(Fault::Full) => Executed::No,
             Err(Fault::Lost(_) | Fault::Late) => Executed::Unknown,
@@ -207,13 +207,13 @@ impl Round {
     /// it.
     #[inline]
     fn agreed(&self, value: &Value, copied: &Value) -> bool {
-        let agreed = self.owners.missing.is_empty()
-            && !self.owners.degraded
+        let agreed = !self.owners.is_missed()
+            && !self.owners.is_degraded()
             && !is_error(value)
             && !is_error(copied)
             && value == copied;
         if agreed {
-            self.owners.connected.iter().for_each(|owner| owner.node.succeeded());
+            self.owners.all().iter().for_each(|owner| self.node(*owner).succeeded());
         }
         agreed
     }
@@ -221,20 +221,22 @@ impl Round {
     /// Decides what the replies mean together, counts what was missed, and says so.
     fn settle(mut self, reply: Reply, copies: Vec<Reply>) -> End {
         let mut failures = Failures::new();
-        let mut missed: Vec<NodeId> = std::mem::take(&mut self.owners.missing);
+        let mut missed: Vec<&NodeId> = self.owners.missing().iter().map(|owner| self.id(*owner)).collect();
         let mut answers: Vec<(&NodeId, Value)> = Vec::with_capacity(copies.len());
         let mut unknown = is_unknown(&reply);
         for (owner, reply) in self.owners.copies().iter().zip(copies) {
             unknown |= is_unknown(&reply);
-            match self.judged(owner, reply) {
-                Ok(value) => answers.push((owner.node.id(), value)),
+            let node = self.node(*owner);
+            match judged(node, reply) {
+                Ok(value) => answers.push((node.id(), value)),
                 Err(why) => {
-                    missed.push(owner.node.id().clone());
-                    failures.push((owner.node.id().clone(), why));
+                    missed.push(node.id());
+                    failures.push((node.id().clone(), why));
                 }
             }
         }
-        let answer = match self.judged(self.owners.primary(), reply) {
+        let primary = self.node(self.owners.primary());
+        let answer = match judged(primary, reply) {
             Ok(value) => {
                 if let Some((other, _)) = answers.iter().find(|(_, other)| *other != value && !is_error(&value)) {
                     self.differs(other);
@@ -243,8 +245,8 @@ impl Round {
             }
             // Without the primary, the first copy that has it answers.
             Err(why) => {
-                failures.push((self.owners.primary().node.id().clone(), why));
-                missed.push(self.owners.primary().node.id().clone());
+                failures.push((primary.id().clone(), why));
+                missed.push(primary.id());
                 if answers.is_empty() {
                     return End::Again(Again { early: self.early.take(), failures, unknown });
                 }
@@ -259,36 +261,15 @@ impl Round {
             if judge(value) == Verdict::OutOfMemory {
                 return End::Done(Err(self.no_memory(id, value)));
             }
-            missed.push((*id).clone());
+            missed.push(id);
         }
-        for id in &missed {
+        for id in missed {
             self.missed(id);
         }
-        if self.owners.degraded {
-            self.core.counters.degraded_writes.add_one();
+        if self.owners.is_degraded() {
+            self.write.core.counters.degraded_writes.add_one();
         }
         End::Done(Ok(answer))
-    }
-
-    /// The reply if it counts as one, or why the member has not executed the command or is not known to have.
-    fn judged(&self, owner: &Owner, reply: Reply) -> Result<Value, String> {
-        let why = match reply {
-            Ok(value) => match judge(&value) {
-                Verdict::Answer | Verdict::OutOfMemory => {
-                    owner.node.succeeded();
-                    return Ok(value);
-                }
-                Verdict::Unavailable => match value {
-                    Value::ServerError(error) => format!("it says {}", error.code()),
-                    _ => "it cannot serve now".to_owned(),
-                },
-            },
-            // Our own queue being full says nothing of the server.
-            Err(Fault::Full) => return Err(Fault::Full.to_string()),
-            Err(fault) => fault.to_string(),
-        };
-        owner.node.failed();
-        Err(why)
     }
 
     /// The primary answered with an error. If a copy executed the command all the same, the two differ, and the caller
@@ -296,7 +277,7 @@ impl Round {
     fn failed(&self, answer: Value, copies: &[(&NodeId, Value)]) -> RedisResult<Value> {
         let Some((other, _)) = copies.iter().find(|(_, value)| !is_error(value)) else { return Ok(answer) };
         self.differs(other);
-        self.core.counters.unknown_writes.add_one();
+        self.write.core.counters.unknown_writes.add_one();
         let error = Error::new(ErrorKind::Server, format!("the primary refused the write that {other} has executed"))
             .with_retry(Retry::Later)
             .with_outcome(Outcome::Unknown)
@@ -311,7 +292,7 @@ impl Round {
     /// would have even less.
     #[cold]
     fn no_memory(&self, id: &NodeId, reply: &Value) -> redis::RedisError {
-        self.core.counters.unknown_writes.add_one();
+        self.write.core.counters.unknown_writes.add_one();
         let error =
             Error::new(ErrorKind::Server, format!("{id} has no memory for a write that the primary has executed"))
                 .with_retry(Retry::Later)
@@ -325,16 +306,16 @@ impl Round {
 
     #[cold]
     fn unknown(&self, reply: &Reply) -> redis::RedisError {
-        self.core.counters.unknown_writes.add_one();
-        let owner = self.owners.primary();
-        owner.node.failed();
+        self.write.core.counters.unknown_writes.add_one();
+        let node = self.node(self.owners.primary());
+        node.failed();
         let kind = match reply {
             Err(Fault::Late) => ErrorKind::Timeout,
             Ok(_) | Err(Fault::Full | Fault::Lost(_)) => ErrorKind::Disconnected,
         };
-        let name = command::name(&self.cmd);
-        tracing::debug!(node = %owner.node.id(), epoch = %self.epoch, command = name, "sent and not answered");
-        Error::new(kind, format!("{name} was sent to {} and not answered", owner.node.id()))
+        let name = command::name(&self.write.cmd);
+        tracing::debug!(node = %node.id(), epoch = %self.epoch(), command = name, "sent and not answered");
+        Error::new(kind, format!("{name} was sent to {} and not answered", node.id()))
             .with_outcome(Outcome::Unknown)
             // Whether to try again only the caller can know, who can look.
             .with_retry(Retry::Never)
@@ -344,22 +325,22 @@ impl Round {
 
     #[cold]
     fn missed(&self, id: &NodeId) {
-        self.core.counters.missed_writes.add_one();
-        if let Some((index, _)) = self.snapshot.topology().find(id) {
-            self.snapshot.seat(index).node.missed_a_write();
+        self.write.core.counters.missed_writes.add_one();
+        if let Some((index, _)) = self.write.snapshot.topology().find(id) {
+            self.write.snapshot.seat(index).node.missed_a_write();
         }
-        tracing::debug!(node = %id, epoch = %self.epoch, command = command::name(&self.cmd), "a write was missed");
+        tracing::debug!(node = %id, epoch = %self.epoch(), command = command::name(&self.write.cmd), "a write was missed");
     }
 
     #[cold]
     fn differs(&self, id: &NodeId) {
         // Harmless ones come by the thousand where two processes count in one key; the counter tells how many.
-        if self.core.counters.differing_replies.add_one() == 0 {
+        if self.write.core.counters.differing_replies.add_one() == 0 {
             tracing::warn!(node = %id, "copies answer differently; further ones are logged as debug events");
         }
         tracing::debug!(
-            node = %id, primary = %self.owners.primary().node.id(), epoch = %self.epoch,
-            command = command::name(&self.cmd), "a copy answered differently"
+            node = %id, primary = %self.id(self.owners.primary()), epoch = %self.epoch(),
+            command = command::name(&self.write.cmd), "a copy answered differently"
         );
     }
 }
@@ -375,6 +356,27 @@ enum Executed {
     Unknown,
 }
 
+/// The reply if it counts as one, or why the member has not executed the command or is not known to have.
+fn judged(node: &Node, reply: Reply) -> Result<Value, String> {
+    let why = match reply {
+        Ok(value) => match judge(&value) {
+            Verdict::Answer | Verdict::OutOfMemory => {
+                node.succeeded();
+                return Ok(value);
+            }
+            Verdict::Unavailable => match value {
+                Value::ServerError(error) => format!("it says {}", error.code()),
+                _ => "it cannot serve now".to_owned(),
+            },
+        },
+        // Our own queue being full says nothing of the server.
+        Err(Fault::Full) => return Err(Fault::Full.to_string()),
+        Err(fault) => fault.to_string(),
+    };
+    node.failed();
+    Err(why)
+}
+
 /// Whether the server may have executed what it did not answer.
 fn is_unknown(reply: &Reply) -> bool {
     matches!(reply, Err(Fault::Lost(_) | Fault::Late))
@@ -388,31 +390,4 @@ fn acknowledge(early: &mut Option<oneshot::Sender<Value>>, reply: &Reply) {
     {
         let _ = early.send(value.clone());
     }
-}
-
-/// Sends a command to all of these; the first poll sends all.
-async fn to_all(owners: &[Owner], cmd: &Cmd, write_ms: u64) -> Vec<Reply> {
-    match owners {
-        [] => Vec::new(),
-        [one] => vec![one.link.copy(cmd, write_ms).await],
-        all => join_all(all.iter().map(|owner| owner.link.copy(cmd, write_ms))).await,
-    }
-}
-
-/// Polls a future that must enqueue now, whatever the caller's task has used up of its budget.
-pub(super) fn poll_unconstrained<F: Future>(mut future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
-    pin!(tokio::task::unconstrained(poll_fn(|cx| future.as_mut().poll(cx)))).poll(cx)
-}
-
-/// Lets the executor poll once more.
-async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

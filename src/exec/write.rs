@@ -13,12 +13,15 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::owners::Owners;
+use super::polling::poll_unconstrained;
 use super::read::{hurry, no_owner};
-use super::round::{Again, End, Failures, Owner, Owners, Place, Round, poll_unconstrained};
-use super::{Core, Snapshot, boxed};
+use super::round::{Again, End, Failures, Place, Round};
+use super::{Core, Snapshot, boxed, relink};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::placement::{NodeId, Token};
+use crate::node::Link;
+use crate::placement::{MemberIndex, NodeId, Token};
 use crate::policy::WritePolicy;
 
 /// Writes a key of this token to its owners.
@@ -31,28 +34,27 @@ pub(super) async fn write(
     plan: Plan<'_>,
     token: Token,
 ) -> RedisResult<Value> {
-    let mut write = Write { core: Arc::clone(core), snapshot: Arc::clone(snapshot), token, early: None };
-    let mut acknowledged = None;
+    let (mut early, mut acknowledged) = (None, None);
     if core.options.write_policy == WritePolicy::Primary {
-        let (early, receiver) = oneshot::channel();
-        (write.early, acknowledged) = (Some(early), Some(receiver));
+        let (sender, receiver) = oneshot::channel();
+        (early, acknowledged) = (Some(sender), Some(receiver));
     }
-    let owners = match write.owners(&[]) {
+    let mut snapshot = Arc::clone(snapshot);
+    let owners = match owners(core, &mut snapshot, token, &[]) {
         Some(owners) => owners,
         // Nothing is sent yet, so dropping the future still ends it without a trace.
-        None => Box::pin(write.connected()).await?,
+        None => Box::pin(connected(core, &mut snapshot, token)).await?,
     };
-    let order = Order::of(cmd, &plan, &owners);
-    let mut first = Some((write, order, owners));
+    let mut first = Some((snapshot, owners, early));
     let begun = poll_fn(|cx| {
-        Poll::Ready(first.take().map(|(mut write, order, owners)| {
-            let round = write.round(&order, owners);
-            enqueue(round, token, |round| write.all_rounds(order, round), cx)
+        Poll::Ready(first.take().map(|(snapshot, owners, early)| {
+            let write = Write::new(core, snapshot, cmd, &plan, token, &owners);
+            enqueue(core, token, write.repeat, |place| write.all_rounds(owners, place, early), cx)
         }))
     });
     match begun.await {
         Some(Enqueued { running, in_line, polled: Poll::Pending }) => match (in_line, acknowledged) {
-            (false, None) => Unbroken { running: Some(running), runtime: &core.runtime }.await,
+            (false, None) => Unbroken { running: Some(running), runtime: &core.runtime, just_polled: true }.await,
             // A caller that stops polling without dropping the future would hold up all who wait behind it in line,
             // itself included; and a write acknowledged early goes on without its caller. So these have a task.
             (_, acknowledged) => in_task(core, running, acknowledged).await,
@@ -98,81 +100,81 @@ impl Drop for Gone {
     }
 }
 
-/// What is sent, and how the copies get it: decided once, so that a repeated write is the same write.
-#[derive(Clone)]
-struct Order {
-    cmd: Arc<Cmd>,
-    repeat: Repeat,
-    no_effect: NoEffect,
-}
-
-impl Order {
-    /// Makes the command's expiry absolute in the primary's time.
-    fn of(cmd: &Cmd, plan: &Plan<'_>, owners: &Owners) -> Order {
-        let (repeat, no_effect, relative) = match *plan {
-            Plan::Write { repeat, no_effect, expiry, .. } => (repeat, no_effect, expiry != Expiry::AsSent),
-            Plan::Read { .. } => (Repeat::Deterministic, NoEffect::Unproven, false),
-        };
-        if !relative {
-            return Order { cmd: Arc::new(cmd.clone()), repeat, no_effect };
-        }
-        match command::absolute(cmd, plan, owners.primary().link.clock().now_ms()) {
-            Rewrite::AsSent => Order { cmd: Arc::new(cmd.clone()), repeat, no_effect },
-            Rewrite::Absolute(cmd) => Order { cmd: Arc::new(cmd), repeat, no_effect },
-            // The primary will say what is wrong with it, and then the copies get nothing.
-            Rewrite::PrimaryAlone => Order { cmd: Arc::new(cmd.clone()), repeat: Repeat::Deterministic, no_effect },
-        }
-    }
-}
-
 /// One write and all that it needs, so that it can outlive its caller.
-struct Write {
-    core: Arc<Core>,
-    snapshot: Arc<Snapshot>,
+pub(super) struct Write {
+    pub(super) core: Arc<Core>,
+    /// Its connections are those that are written on.
+    pub(super) snapshot: Arc<Snapshot>,
     token: Token,
-    /// Told the primary's reply, where the caller waits for no more.
-    early: Option<oneshot::Sender<Value>>,
+    /// What is sent, and how the copies get it: decided once, so that a repeated write is the same write.
+    pub(super) cmd: Cmd,
+    pub(super) repeat: Repeat,
+    pub(super) no_effect: NoEffect,
 }
 
 impl Write {
-    /// Waits for an owner to be connected, and then a little for the others, which may be coming back with it: a write
-    /// that leaves at once would be missed by them.
-    async fn connected(&mut self) -> Result<Owners, Error> {
-        let deadline = self.deadline();
-        let mut others_by = None;
-        loop {
-            hurry(&self.snapshot, self.token);
-            self.pause().await;
-            let now = Instant::now();
-            if let Some(owners) = self.owners(&[]) {
-                let others_by = *others_by.get_or_insert(now + self.core.options.connect.timeouts.connect);
-                if owners.missing.is_empty() || now >= others_by {
-                    return Ok(owners);
-                }
-            } else if now >= deadline {
-                return Err(no_owner(&self.snapshot, self.token, &[], "written"));
+    /// Makes the command's expiry absolute in the primary's time.
+    #[inline]
+    fn new(
+        core: &Arc<Core>,
+        snapshot: Arc<Snapshot>,
+        cmd: &Cmd,
+        plan: &Plan<'_>,
+        token: Token,
+        owners: &Owners,
+    ) -> Write {
+        let (mut repeat, no_effect, relative) = match *plan {
+            Plan::Write { repeat, no_effect, expiry, .. } => (repeat, no_effect, expiry != Expiry::AsSent),
+            Plan::Read { .. } => (Repeat::Deterministic, NoEffect::Unproven, false),
+        };
+        let rewrite = if relative {
+            // It is connected, or it would be no owner.
+            let primary = snapshot.seat(owners.primary()).link.as_ref();
+            let now_ms = primary.map(|link| link.clock().now_ms());
+            now_ms.map_or(Rewrite::PrimaryAlone, |now_ms| command::absolute(cmd, plan, now_ms))
+        } else {
+            Rewrite::AsSent
+        };
+        let cmd = match rewrite {
+            Rewrite::AsSent => cmd.clone(),
+            Rewrite::Absolute(cmd) => cmd,
+            // The primary will say what is wrong with it, and then the copies get nothing.
+            Rewrite::PrimaryAlone => {
+                repeat = Repeat::Deterministic;
+                cmd.clone()
             }
-        }
+        };
+        Write { core: Arc::clone(core), snapshot, token, cmd, repeat, no_effect }
     }
 
-    /// The first round is given; if nobody executed it, there are more.
-    async fn all_rounds(self, order: Order, first: Round) -> RedisResult<Value> {
-        match first.run().await {
+    /// The connection of an owner.
+    #[inline]
+    pub(super) fn link(&self, owner: MemberIndex) -> Option<&Link> {
+        self.snapshot.seat(owner).link.as_deref()
+    }
+
+    /// The first round's owners are given; if nobody executed it, there are more rounds.
+    async fn all_rounds(
+        self,
+        owners: Owners,
+        place: Option<Place>,
+        early: Option<oneshot::Sender<Value>>,
+    ) -> RedisResult<Value> {
+        match (Round { write: &self, owners, place, early }).run().await {
             End::Done(result) => result,
-            End::Again(again) => Box::pin(self.further_rounds(order, again)).await,
+            End::Again(again) => Box::pin(self.further_rounds(again)).await,
         }
     }
 
     /// Writes until an owner has answered.
-    async fn further_rounds(mut self, order: Order, mut last: Again) -> RedisResult<Value> {
-        let deadline = self.deadline();
+    async fn further_rounds(mut self, mut last: Again) -> RedisResult<Value> {
+        let deadline = deadline(&self.core);
         let mut failures = Failures::new();
         let mut unknown = false;
         loop {
-            self.early = last.early.take();
             unknown |= last.unknown;
             failures.append(&mut last.failures);
-            self.pause().await;
+            pause(&self.core, &mut self.snapshot).await;
             let gone = CALLER_GONE.try_with(|gone| gone.load(Ordering::Relaxed)).unwrap_or(false);
             if gone || Instant::now() >= deadline {
                 let error = no_owner(&self.snapshot, self.token, &failures, "written");
@@ -182,11 +184,15 @@ impl Write {
                 self.core.counters.unknown_writes.add_one();
                 return Err(error.with_outcome(Outcome::Unknown).into());
             }
-            let Some(owners) = self.owners(&failures) else { continue };
+            let Some(owners) = owners(&self.core, &mut self.snapshot, self.token, &failures) else { continue };
             self.core.counters.repeated_writes.add_one();
-            let mut round = Some(self.round(&order, owners));
-            let token = self.token;
-            let begun = poll_fn(|cx| Poll::Ready(round.take().map(|round| enqueue(round, token, Round::run, cx))));
+            let (write, mut first) = (&self, Some((owners, last.early.take())));
+            let begun = poll_fn(|cx| {
+                Poll::Ready(first.take().map(|(owners, early)| {
+                    let run = |place| Round { write, owners, place, early }.run();
+                    enqueue(&write.core, write.token, write.repeat, run, cx)
+                }))
+            });
             let end = match begun.await {
                 Some(Enqueued { polled: Poll::Ready(end), .. }) => end,
                 Some(Enqueued { running, polled: Poll::Pending, .. }) => running.await,
@@ -198,54 +204,70 @@ impl Write {
             }
         }
     }
+}
 
-    /// Until something may have changed. A member that answers at once that it cannot must not be asked in a tight
-    /// loop, and a connection that comes must be used soon.
-    async fn pause(&mut self) {
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(3..=12))).await;
-        self.snapshot = self.core.snapshot.load_full();
-    }
-
-    /// Long enough for a reconnect and one more attempt.
-    fn deadline(&self) -> Instant {
-        let timeouts = &self.core.options.connect.timeouts;
-        Instant::now() + timeouts.write + timeouts.connect
-    }
-
-    fn round(&mut self, order: &Order, owners: Owners) -> Round {
-        Round {
-            core: Arc::clone(&self.core),
-            snapshot: Arc::clone(&self.snapshot),
-            cmd: Arc::clone(&order.cmd),
-            repeat: order.repeat,
-            no_effect: order.no_effect,
-            epoch: self.snapshot.topology.epoch(),
-            owners,
-            place: None,
-            early: self.early.take(),
+/// Waits for an owner to be connected, and then a little for the others, which may be coming back with it: a write that
+/// leaves at once would be missed by them.
+async fn connected(core: &Core, snapshot: &mut Arc<Snapshot>, token: Token) -> Result<Owners, Error> {
+    let deadline = deadline(core);
+    let mut others_by = None;
+    loop {
+        hurry(snapshot, token);
+        pause(core, snapshot).await;
+        let now = Instant::now();
+        if let Some(owners) = owners(core, snapshot, token, &[]) {
+            let others_by = *others_by.get_or_insert(now + core.options.connect.timeouts.connect);
+            if !owners.is_missed() || now >= others_by {
+                return Ok(owners);
+            }
+        } else if now >= deadline {
+            return Err(no_owner(snapshot, token, &[], "written"));
         }
     }
+}
 
-    /// Who is written; `None` while no owner is connected. Those that failed before are not asked first again.
-    fn owners(&self, failures: &[(NodeId, String)]) -> Option<Owners> {
-        let topology = &self.snapshot.topology;
-        let mut connected = Vec::with_capacity(topology.serving().copies());
-        let mut missing = Vec::new();
-        for owner in topology.writers(self.token) {
-            let seat = self.snapshot.seat(owner);
-            match seat.link().filter(|_| seat.up) {
-                Some(link) => connected.push(Owner { node: Arc::clone(&seat.node), link }),
-                None => missing.push(seat.node.id().clone()),
+/// Until something may have changed. A member that answers at once that it cannot must not be asked in a tight loop, and
+/// a connection that comes must be used soon.
+async fn pause(core: &Core, snapshot: &mut Arc<Snapshot>) {
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(3..=12))).await;
+    *snapshot = core.snapshot.load_full();
+}
+
+/// Long enough for a reconnect and one more attempt.
+fn deadline(core: &Core) -> Instant {
+    let timeouts = &core.options.connect.timeouts;
+    Instant::now() + timeouts.write + timeouts.connect
+}
+
+/// Who is written; `None` while no owner is connected. Those that failed before are not asked first again.
+///
+/// A write must not miss an owner that is connected, so the snapshot is made current where it does not know a
+/// connection yet.
+#[inline]
+fn owners(core: &Core, snapshot: &mut Arc<Snapshot>, token: Token, failures: &[(NodeId, String)]) -> Option<Owners> {
+    loop {
+        let topology = &snapshot.topology;
+        let mut owners = Owners::new();
+        let mut outdated = false;
+        for owner in topology.writers(token) {
+            let seat = snapshot.seat(owner);
+            if seat.up && seat.live().is_some() {
+                owners.add_connected(owner);
+            } else {
+                outdated |= seat.up && seat.node.link().is_some_and(|link| link.is_open());
+                owners.add_missing(owner);
             }
         }
-        let degraded = connected.len() + missing.len() < topology.serving().copies();
-        if connected.is_empty() {
-            return None;
+        if outdated {
+            // Again only if yet another connection comes in this moment.
+            relink(&core.snapshot, &core.making);
+            *snapshot = core.snapshot.load_full();
+            continue;
         }
         if !failures.is_empty() {
-            connected.sort_by_key(|owner| failures.iter().any(|(id, _)| id == owner.node.id()));
+            owners.put_last(|owner| failures.iter().any(|(id, _)| id == snapshot.seat(owner).node.id()));
         }
-        Some(Owners { connected, missing, degraded })
+        return owners.complete(topology.serving().copies());
     }
 }
 
@@ -258,20 +280,19 @@ struct Enqueued<F: Future> {
 }
 
 /// Polls a round for the first time, which puts its commands on the wire, under the stripe's lock.
+#[inline]
 fn enqueue<F: Future>(
-    mut round: Round,
+    core: &Core,
     token: Token,
-    run: impl FnOnce(Round) -> F,
+    repeat: Repeat,
+    run: impl FnOnce(Option<Place>) -> F,
     cx: &mut Context<'_>,
 ) -> Enqueued<F> {
-    let core = Arc::clone(&round.core);
     let mut lines = core.stripes.of(token).lock();
     // Copies of earlier commands for the key that still wait for their primary's reply must leave first.
-    let in_line = round.repeat == Repeat::Deterministic || !lines.is_free(token);
-    if in_line {
-        round.place = Some(Place::new(core.stripes.clone(), token, lines.take(token)));
-    }
-    let mut running = boxed(|| run(round));
+    let in_line = repeat == Repeat::Deterministic || !lines.is_free(token);
+    let place = in_line.then(|| Place::new(core.stripes.clone(), token, lines.take(token)));
+    let mut running = boxed(|| run(place));
     let polled = poll_unconstrained(running.as_mut(), cx);
     Enqueued { running, in_line, polled }
 }
@@ -281,6 +302,8 @@ fn enqueue<F: Future>(
 struct Unbroken<'a, F: Future<Output = RedisResult<Value>> + Send + 'static> {
     running: Option<Pin<Box<F>>>,
     runtime: &'a Handle,
+    /// It was polled a moment ago, in the same poll of the caller's task and with its waker: to do so again is in vain.
+    just_polled: bool,
 }
 
 impl<F: Future<Output = RedisResult<Value>> + Send + 'static> Future for Unbroken<'_, F> {
@@ -288,6 +311,9 @@ impl<F: Future<Output = RedisResult<Value>> + Send + 'static> Future for Unbroke
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if std::mem::take(&mut self.just_polled) {
+            return Poll::Pending;
+        }
         let Some(running) = &mut self.running else { return Poll::Pending };
         let result = running.as_mut().poll(cx);
         if result.is_ready() {

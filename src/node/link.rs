@@ -161,31 +161,41 @@ impl Link {
         self.ticker.now_ms().saturating_sub(self.heard_ms()) <= ms
     }
 
+    /// When anything came from the server last, by the ticker's clock.
+    pub(super) fn heard_ms(&self) -> u64 {
+        self.inflight.heard_ms()
+    }
+
     /// Sends a write, and gives it [`PATIENCE`] times its timeout. A server that is dead or hangs ends it sooner: its
     /// connection is dropped. One that is merely slow gets the time, since a write that is given up may not have been
     /// sent at all, and then the copies differ though no server has failed.
-    pub(crate) async fn write(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
-        self.request(cmd, at_most_ms.saturating_mul(PATIENCE)).await
+    #[inline]
+    pub(crate) fn write<'a>(
+        &'a self,
+        cmd: &'a Cmd,
+        at_most_ms: u64,
+    ) -> impl Future<Output = Result<Value, Fault>> + 'a {
+        self.limited(cmd, at_most_ms.saturating_mul(PATIENCE), inflight::LIMIT)
     }
 
     /// As [`Link::write`], for what a primary has executed already: there is room for it where other requests find
     /// none.
-    pub(crate) async fn copy(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
-        self.probe(cmd, at_most_ms.saturating_mul(PATIENCE)).await
+    #[inline]
+    pub(crate) fn copy<'a>(&'a self, cmd: &'a Cmd, at_most_ms: u64) -> impl Future<Output = Result<Value, Fault>> + 'a {
+        self.limited(cmd, at_most_ms.saturating_mul(PATIENCE), inflight::LIMIT_OF_COPIES)
     }
 
     /// As [`Link::request`], for the connection's own questions: there is always room for them.
     pub(super) async fn probe(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
+        self.limited(cmd, at_most_ms, inflight::LIMIT_OF_COPIES).await
+    }
+
+    async fn limited(&self, cmd: &Cmd, at_most_ms: u64, most: usize) -> Result<Value, Fault> {
         let mut connection = self.connection.clone();
         let send = std::pin::pin!(connection.send_packed_command(cmd));
         let mut attempt = Attempt::new(self, send);
-        attempt.most = inflight::LIMIT_OF_COPIES;
+        attempt.most = most;
         attempt.within(at_most_ms).await.unwrap_or(Err(Fault::Late))
-    }
-
-    /// When anything came from the server last, by the ticker's clock.
-    pub(super) fn heard_ms(&self) -> u64 {
-        self.inflight.heard_ms()
     }
 
     pub(super) fn tick(&self, now_ms: u64, late: &mut Vec<Waker>) -> bool {

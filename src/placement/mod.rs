@@ -13,5 +13,6 @@ mod topology;
 pub use hash::{RING_NAME, Token, crc32, mix, point, tag};
 pub use id::{InvalidName, NodeId, Zone};
 pub use member::{Epoch, Generation, Member, RunId, State, Step};
+pub(crate) use ring::MAX_COPIES;
 pub use ring::{MemberIndex, Placed, PlacementError, Range, Ring, Share, Weight};
 pub use topology::{Config, Fingerprint, Location, Parts, Phase, Topology};

@@ -69,7 +69,8 @@ pub enum PlacementError {
 
 /// Enough for 65,000 plain members; a mistyped weight must not take all memory.
 const MAX_POINTS: u64 = 1 << 26;
-const MAX_COPIES: u32 = 16;
+/// The most copies that a ring can keep.
+pub(crate) const MAX_COPIES: u32 = 16;
 
 impl fmt::Display for PlacementError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
