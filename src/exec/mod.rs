@@ -60,6 +60,9 @@ pub(crate) struct Core {
     changed: Arc<Notify>,
     counters: Counters,
     stripes: Stripes,
+    /// The time limits of one attempt, as the connections take them.
+    read_ms: u64,
+    write_ms: u64,
     /// Where a write goes on when its caller has dropped it.
     runtime: Handle,
 }
@@ -94,6 +97,7 @@ impl Core {
     pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions) -> Arc<Core> {
         options.connect.db = topology.config().db;
         let ticker = Ticker::new();
+        let (read_ms, write_ms) = (millis(options.connect.timeouts.read), millis(options.connect.timeouts.write));
         let connect = Arc::new(options.connect.clone());
         let changed = Arc::new(Notify::new());
         let snapshot = Snapshot::build(topology, None, &connect, &ticker, &changed);
@@ -110,6 +114,8 @@ impl Core {
             changed,
             counters: Counters::default(),
             stripes: Stripes::new(),
+            read_ms,
+            write_ms,
             runtime: Handle::current(),
         })
     }
@@ -306,6 +312,10 @@ impl Seat {
     fn link(&self) -> Option<Arc<Link>> {
         self.live().cloned().or_else(|| self.node.link())
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Follows the connections that come and go; its owner aborts it.

@@ -45,7 +45,7 @@ pub(super) async fn read(core: &Core, first: &Arc<Snapshot>, cmd: &Cmd, token: T
 }
 
 async fn ask_owners(core: &Core, snapshot: &Snapshot, cmd: &Cmd, token: Token) -> Result<Value, Error> {
-    let read_ms = u64::try_from(core.options.connect.timeouts.read.as_millis()).unwrap_or(u64::MAX);
+    let read_ms = core.read_ms;
     let cursor = command::cursor(cmd).unwrap_or(0);
     let mut failures = Vec::new();
     // Those that keep failing or say nothing come last, as for any read.

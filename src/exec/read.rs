@@ -37,16 +37,23 @@ pub(super) async fn read(
     };
     let send = pin!(senders.of(owner, link).send_packed_command(cmd));
     let mut attempt = Attempt::new(link, send);
-    let read_ms = millis(core.options.connect.timeouts.read);
+    let read_ms = core.read_ms;
     match attempt.within(link.hedge_after_ms().min(read_ms)).await {
         Some(Ok(value)) if judge(&value) == Verdict::Answer => {
             let node = &snapshot.seat(owner).node;
             node.succeeded();
-            tracing::debug!(node = %node.id(), attempt = 1, "answered");
+            if tracing::enabled!(tracing::Level::DEBUG) {
+                answered(node);
+            }
             Ok(value)
         }
         event => Box::pin(race(core, snapshot, cmd, token, Some((owner, link, &mut attempt, event)))).await,
     }
+}
+
+#[cold]
+fn answered(node: &Node) {
+    tracing::debug!(node = %node.id(), attempt = 1, "answered");
 }
 
 /// The first owner in the policy's order that is up, connected, and neither silent nor failing.
@@ -123,7 +130,7 @@ async fn race<F: Future<Output = RedisResult<Value>> + Send>(
     begun: Option<Begun<'_, '_, F>>,
 ) -> RedisResult<Value> {
     let timeouts = &core.options.connect.timeouts;
-    let read_ms = millis(timeouts.read);
+    let read_ms = core.read_ms;
     // Long enough for a reconnect and one more attempt after the first; and more, for what is still coming in.
     let deadline = Instant::now() + timeouts.read + timeouts.connect;
     let last_moment = Instant::now() + timeouts.read.saturating_mul(PATIENCE) + timeouts.connect;
@@ -300,8 +307,4 @@ pub(super) fn no_owner(snapshot: &Snapshot, token: Token, failures: &[(NodeId, S
     Error::new(ErrorKind::NoOwner, text)
         .with_retry(Retry::Later)
         .with_hint("`redis-ring status` shows the members; one owner of the key must be up and answer")
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

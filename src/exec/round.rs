@@ -87,7 +87,7 @@ impl<'w> Round<'w> {
             }
         };
         let cmd = &self.write.cmd;
-        let write_ms = u64::try_from(self.write.core.options.connect.timeouts.write.as_millis()).unwrap_or(u64::MAX);
+        let write_ms = self.write.core.write_ms;
         if let Some(place) = self.place.take() {
             return self.in_line(place, links, write_ms).await;
         }
