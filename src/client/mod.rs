@@ -149,11 +149,8 @@ impl RingClient {
         self.inner.core.trust(id)
     }
 
-    /// The members that this client is connected to now.
+    /// The members that this client is connected to now, by id.
     pub fn connected(&self) -> Vec<NodeId> {
-        let mut ids: Vec<NodeId> =
-            self.inner.core.links().into_iter().filter(|(_, (usable, _))| *usable).map(|(id, _)| id).collect();
-        ids.sort();
-        ids
+        self.inner.core.connected()
     }
 }

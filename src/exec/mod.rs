@@ -189,15 +189,11 @@ impl Core {
         Ok(())
     }
 
-    /// What is known of each member's connection: its id, whether it is usable, and what a round trip takes.
-    pub(crate) fn links(&self) -> HashMap<NodeId, (bool, Option<Duration>)> {
+    /// The members that there is a connection to, by id, as the topology has them.
+    pub(crate) fn connected(&self) -> Vec<NodeId> {
         let snapshot = self.snapshot.load();
-        let of = |seat: &Seat| {
-            let link = seat.node.link();
-            let took = link.as_ref().map(|link| link.latency_us()).filter(|us| *us > 0);
-            (seat.node.id().clone(), (link.is_some(), took.map(|us| Duration::from_micros(u64::from(us)))))
-        };
-        snapshot.seats.iter().map(of).collect()
+        let connected = snapshot.seats.iter().filter(|seat| seat.node.link().is_some());
+        connected.map(|seat| seat.node.id().clone()).collect()
     }
 
     /// Runs one command. What can be decided before anything is sent is decided here, so that the future of each kind

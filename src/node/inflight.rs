@@ -229,11 +229,6 @@ impl InFlight {
         u64::from(self.hedge_after_ms.load(Ordering::Relaxed))
     }
 
-    /// How long this server usually takes, in microseconds; 0 before it was measured.
-    pub(crate) fn latency_us(&self) -> u32 {
-        self.lock().latency.mean_us()
-    }
-
     /// When anything came last.
     pub(crate) fn heard_ms(&self) -> u64 {
         let state = self.lock();

@@ -22,10 +22,6 @@ impl Latency {
         self.mean_us = self.mean_us - self.mean_us / 8 + us / 8;
     }
 
-    pub(crate) fn mean_us(self) -> u32 {
-        self.mean_us
-    }
-
     /// A high percentile: four deviations above the mean.
     pub(crate) fn high(self) -> Duration {
         Duration::from_micros(u64::from(self.mean_us) + 4 * u64::from(self.deviation_us))
@@ -42,12 +38,12 @@ mod tests {
         for _ in 0..200 {
             latency.record(Duration::from_micros(200));
         }
-        assert!((150..=250).contains(&latency.mean_us()), "{latency:?}");
+        assert!((150..=250).contains(&latency.mean_us), "{latency:?}");
         assert!(latency.high() < Duration::from_micros(400), "{latency:?}");
         for _ in 0..200 {
             latency.record(Duration::from_millis(8));
         }
-        assert!((7_000..=9_000).contains(&latency.mean_us()), "{latency:?}");
+        assert!((7_000..=9_000).contains(&latency.mean_us), "{latency:?}");
         latency.record(Duration::from_secs(1_000_000));
         assert!(latency.high() > Duration::from_secs(1));
     }

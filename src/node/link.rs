@@ -104,11 +104,6 @@ impl Link {
         self.inflight.may_hedge()
     }
 
-    /// How long it usually takes, in microseconds.
-    pub(crate) fn latency_us(&self) -> u32 {
-        self.inflight.latency_us()
-    }
-
     /// Whether one more request may wait on it.
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
@@ -137,9 +132,7 @@ impl Link {
 
     /// Sends a command and waits for its reply for at most so long. Nothing is sent before its first poll.
     pub(crate) async fn request(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
-        let mut connection = self.connection.clone();
-        let send = std::pin::pin!(connection.send_packed_command(cmd));
-        Attempt::new(self, send).within(at_most_ms).await.unwrap_or(Err(Fault::Late))
+        self.limited(cmd, at_most_ms, inflight::LIMIT).await
     }
 
     /// As [`Link::request`], with more time for as long as bytes come in: a large reply, or those before it.
