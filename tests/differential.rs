@@ -1,0 +1,128 @@
+//! Whatever a service does with one Redis it can do with the ring: random commands on both, and everything equal.
+//!
+//! `REDIS_RING_SEED` repeats a sequence, `REDIS_RING_COMMANDS` says how long each is. The forms of commands are in
+//! `differential/forms.txt`.
+#![cfg(feature = "cli")]
+#![cfg(test)]
+
+mod support;
+
+#[path = "differential/coverage.rs"]
+mod coverage;
+#[path = "differential/oracle.rs"]
+mod oracle;
+#[path = "differential/replies.rs"]
+mod replies;
+#[path = "differential/ring.rs"]
+mod ring;
+#[path = "differential/sequence.rs"]
+mod sequence;
+#[path = "differential/state.rs"]
+mod state;
+#[path = "differential/template.rs"]
+mod template;
+#[path = "differential/uncertain.rs"]
+mod uncertain;
+#[path = "differential/words.rs"]
+mod words;
+
+use std::str::FromStr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use oracle::Oracle;
+use redis_ring::local::{RedisOptions, RedisServer};
+use redis_ring::policy::{ReadPolicy, Timeouts};
+use redis_ring::{RingClient, RingClientBuilder};
+use ring::Ring;
+use sequence::Sequence;
+use state::Server;
+use support::FixedRing;
+use template::Forms;
+use words::Space;
+
+/// What the environment says, or else.
+fn setting<T: FromStr>(name: &str, default: impl FnOnce() -> T) -> T {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is a number")),
+        Err(_) => default(),
+    }
+}
+
+/// A seed of its own for each sequence of a run; the same one for all where the environment gives it.
+fn seed() -> u64 {
+    setting("REDIS_RING_SEED", || fastrand::u64(..))
+}
+
+/// Small values are packed, and packed values keep an order that others do not: few elements must be many.
+fn options() -> RedisOptions {
+    let packed = ["hash-max-listpack-entries", "set-max-intset-entries", "zset-max-listpack-entries"];
+    let options = packed.into_iter().fold(RedisOptions::new(), |options, name| options.set(name, "5"));
+    options.set("stream-node-max-entries", "4").set("list-max-listpack-size", "4")
+}
+
+async fn server() -> RedisServer {
+    support::redis_with(options()).await
+}
+
+async fn servers(count: usize) -> FixedRing {
+    FixedRing::of(futures_util::future::join_all((0..count).map(|_| server())).await)
+}
+
+/// A client that no busy machine makes give up.
+fn patient(ring: &FixedRing) -> RingClientBuilder {
+    let long = Duration::from_secs(10);
+    ring.builder().timeouts(Timeouts { connect: long, read: long, write: long, ..Timeouts::default() })
+}
+
+async fn sequence<'a>(
+    forms: &'a Forms,
+    name: &str,
+    ring: (&FixedRing, &'a RingClient, &'a OnceLock<redis_ring::placement::NodeId>),
+    oracle: &RedisServer,
+) -> Sequence<'a> {
+    let space = Space { name: name.to_owned(), tags: 3 };
+    let oracle = Oracle { server: Server::connect(&oracle.addr()).await };
+    Sequence::new(forms, space, seed(), Ring::of(ring.0, ring.1, ring.2).await, oracle)
+}
+
+/// One sequence on a ring of its own.
+async fn is_as_one_server(members: usize, policy: ReadPolicy) {
+    let (ring, oracle) = (servers(members).await, server().await);
+    let client = patient(&ring).read_policy(policy).open().await.expect("a ring");
+    let (forms, nobody) = (Forms::load(), OnceLock::new());
+    let mut sequence = sequence(&forms, "t", (&ring, &client, &nobody), &oracle).await;
+    println!("REDIS_RING_SEED={}", sequence.seed);
+    sequence.run(setting("REDIS_RING_COMMANDS", || 4_000)).await;
+    let tally = &sequence.tally;
+    println!(
+        "{} calls of {} forms, {} pipelines; refused for now: {:#?}",
+        sequence.executed(),
+        tally.ran.len(),
+        tally.pipelines,
+        tally.refused
+    );
+    let stats = client.stats();
+    assert_eq!((stats.differing_replies, stats.missed_writes), (0, 0), "REDIS_RING_SEED={}", sequence.seed);
+}
+
+#[tokio::test]
+async fn random_sequences_are_those_of_one_server() {
+    is_as_one_server(3, ReadPolicy::Primary).await;
+}
+
+#[tokio::test]
+async fn random_sequences_are_those_of_one_server_where_copies_are_read() {
+    is_as_one_server(4, ReadPolicy::Replica).await;
+}
+
+#[tokio::test]
+async fn random_sequences_are_those_of_one_server_whoever_is_read() {
+    is_as_one_server(2, ReadPolicy::Any).await;
+}
+
+#[test]
+fn every_command_that_runs_is_executed_by_a_test() {
+    let wrong = coverage::wrong(&Forms::load());
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
