@@ -50,18 +50,18 @@ pub fn is_error(reply: &Value) -> bool {
     matches!(reply, Value::ServerError(_))
 }
 
+/// In an order of its own, at every depth.
 fn sorted(reply: Value) -> Value {
-    let by_text = |items: &mut Vec<Value>| items.sort_by_cached_key(|item| format!("{item:?}"));
+    let by_text = |items: Vec<Value>| {
+        let mut items: Vec<Value> = items.into_iter().map(sorted).collect();
+        items.sort_by_cached_key(|item| format!("{item:?}"));
+        items
+    };
     match reply {
-        Value::Array(mut items) => {
-            by_text(&mut items);
-            Value::Array(items)
-        }
-        Value::Set(mut items) => {
-            by_text(&mut items);
-            Value::Set(items)
-        }
-        Value::Map(mut pairs) => {
+        Value::Array(items) => Value::Array(by_text(items)),
+        Value::Set(items) => Value::Set(by_text(items)),
+        Value::Map(pairs) => {
+            let mut pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (name, sorted(value))).collect();
             pairs.sort_by_cached_key(|pair| format!("{pair:?}"));
             Value::Map(pairs)
         }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use redis::aio::ConnectionLike;
-use redis::{Cmd, RedisError, Value, cmd, pipe};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Value, cmd, pipe};
 use redis_ring::placement::NodeId;
 use redis_ring::{Error, ErrorKind, Outcome, RingClient, RingConnection};
 
@@ -21,11 +21,17 @@ pub enum Done {
 
 /// A ring and a way past it to each of its members.
 pub struct Ring<'a> {
-    client: &'a RingClient,
-    connection: RingConnection,
+    way: Way<'a>,
     members: BTreeMap<NodeId, Server>,
     /// The member that was killed; set before it dies, so that nobody takes its silence for a fault.
     dead: &'a OnceLock<NodeId>,
+}
+
+/// Who is asked.
+enum Way<'a> {
+    Ring(&'a RingClient, RingConnection),
+    /// One more plain server in place of a ring: what differs then is no matter of rings.
+    Plain(NodeId, MultiplexedConnection),
 }
 
 /// How commands are sent.
@@ -42,12 +48,45 @@ impl<'a> Ring<'a> {
         for (id, server) in &ring.servers {
             members.insert(id.clone(), Server::connect(&server.addr()).await);
         }
-        Ring { client, connection: client.connection(), members, dead }
+        Ring { way: Way::Ring(client, client.connection()), members, dead }
+    }
+
+    pub async fn plain(addr: &str, nobody: &'a OnceLock<NodeId>) -> Ring<'a> {
+        let server = Server::connect(addr).await;
+        let id = NodeId::new("plain").expect("a name");
+        let way = Way::Plain(id.clone(), server.connection());
+        Ring { way, members: BTreeMap::from([(id, server)]), dead: nobody }
+    }
+
+    pub fn is_plain(&self) -> bool {
+        matches!(self.way, Way::Plain(..))
+    }
+
+    async fn one(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match &mut self.way {
+            Way::Ring(_, connection) => connection.req_packed_command(command).await,
+            Way::Plain(_, connection) => connection.req_packed_command(command).await,
+        }
+    }
+
+    async fn several(&mut self, pipeline: &Pipeline, offset: usize, count: usize) -> RedisResult<Vec<Value>> {
+        match &mut self.way {
+            Way::Ring(_, connection) => connection.req_packed_commands(pipeline, offset, count).await,
+            Way::Plain(_, connection) => connection.req_packed_commands(pipeline, offset, count).await,
+        }
+    }
+
+    /// The owners of a key, the primary first.
+    fn owners(&self, key: &[u8]) -> Vec<NodeId> {
+        match &self.way {
+            Way::Ring(client, _) => client.locate(key).owners.to_vec(),
+            Way::Plain(id, _) => vec![id.clone()],
+        }
     }
 
     pub async fn run(&mut self, batch: Batch, commands: &[Cmd]) -> Done {
         let replies = match (batch, commands) {
-            (Batch::One, [command]) => self.connection.req_packed_command(command).await.map(|reply| vec![reply]),
+            (Batch::One, [command]) => self.one(command).await.map(|reply| vec![reply]),
             _ => {
                 let mut pipeline = pipe();
                 for command in commands {
@@ -55,14 +94,14 @@ impl<'a> Ring<'a> {
                 }
                 if batch == Batch::Atomic {
                     pipeline.atomic();
-                    let replies = self.connection.req_packed_commands(&pipeline, commands.len() + 1, 1).await;
+                    let replies = self.several(&pipeline, commands.len() + 1, 1).await;
                     replies.and_then(|replies| match <[Value; 1]>::try_from(replies) {
                         Ok([Value::Array(replies)]) => Ok(replies),
                         Ok([other]) => Err(other.extract_error().expect_err("EXEC gives an array or an error")),
                         Err(several) => panic!("a transaction gives one reply, not {several:?}"),
                     })
                 } else {
-                    self.connection.req_packed_commands(&pipeline, 0, commands.len()).await
+                    self.several(&pipeline, 0, commands.len()).await
                 }
             }
         };
@@ -74,8 +113,7 @@ impl<'a> Ring<'a> {
 
     /// All that an iteration gives, each once; or why it ended.
     pub async fn iterate(&mut self, args: &[Vec<u8>], at: usize) -> Done {
-        let mut connection = self.connection.clone();
-        let all = all_of(args, at, async |command: &Cmd| connection.req_packed_command(command).await).await;
+        let all = all_of(args, at, async |command: &Cmd| self.one(command).await).await;
         match all {
             Ok(reply) => Done::Replies(vec![reply]),
             Err(error) => failed(&error),
@@ -84,7 +122,7 @@ impl<'a> Ring<'a> {
 
     /// The member that answers for the key.
     pub fn primary(&mut self, key: &[u8]) -> &mut Server {
-        let owners = self.client.locate(key).owners;
+        let owners = self.owners(key);
         let id = owners.iter().find(|id| Some(*id) != self.dead.get()).expect("an owner that lives");
         self.members.get_mut(id).expect("a member")
     }
@@ -113,8 +151,7 @@ impl<'a> Ring<'a> {
 
     /// Compares what each owner holds with what is expected; nobody else may hold anything.
     pub async fn compare(&mut self, expected: &BTreeMap<Vec<u8>, Content>) -> Result<(), String> {
-        let owners: BTreeMap<&Vec<u8>, Vec<NodeId>> =
-            expected.keys().map(|key| (key, self.client.locate(key).owners.to_vec())).collect();
+        let owners: BTreeMap<&Vec<u8>, Vec<NodeId>> = expected.keys().map(|key| (key, self.owners(key))).collect();
         for (id, server) in &mut self.members {
             let is_dead = || self.dead.get() == Some(id);
             if is_dead() {

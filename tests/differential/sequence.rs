@@ -165,7 +165,7 @@ impl<'a> Sequence<'a> {
                 });
             }
             let call = Call { form, args, keys, crossed };
-            if batch == Batch::One || !refused_alone(&call) {
+            if batch == Batch::One || self.ring.is_plain() || !refused_alone(&call) {
                 return call;
             }
         }

@@ -38,6 +38,10 @@ impl Server {
         Server { connection: connection.expect("a server that answers") }
     }
 
+    pub fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+
     /// The reply as it comes, a server's error included.
     pub async fn ask(&mut self, cmd: &Cmd) -> Value {
         self.try_ask(cmd).await.expect("an answer")

@@ -7,13 +7,15 @@ use fastrand::Rng;
 use super::template::{Form, Part};
 
 /// What keys usually hold. A key's name says its kind; what it holds need not be of it. `clock` is a stream whose ids are
-/// times, apart from those whose ids count steps; `num` and `float` are strings that are numbers.
+/// times, apart from those whose ids count steps; `num` and `float` are strings that are numbers; a `lex` is a sorted set
+/// whose scores are all equal.
 pub const KINDS: &[&str] =
-    &["string", "num", "float", "bits", "hash", "list", "set", "zset", "geo", "hll", "stream", "clock"];
+    &["string", "num", "float", "bits", "hash", "list", "set", "zset", "lex", "geo", "hll", "stream", "clock"];
 
-/// Kinds that a form for another kind never meets: bytes 8 to 15 of a HyperLogLog depend on who has counted it, and ids
-/// that are times would leave no room for those that are counted.
-const APART: &[&str] = &["hll", "stream", "clock"];
+/// Kinds that a form for another kind never meets: bytes 8 to 15 of a HyperLogLog depend on who has counted it, ids that
+/// are times would leave no room for those that are counted, and ranges by name are not defined where scores differ (what
+/// a server then finds depends on levels that it draws at random).
+const APART: &[&str] = &["lex", "hll", "stream", "clock"];
 
 const KEYS_PER_KIND: u32 = 2;
 
