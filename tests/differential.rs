@@ -28,6 +28,7 @@ mod words;
 
 use std::str::FromStr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oracle::Oracle;
@@ -131,6 +132,39 @@ async fn random_sequences_are_those_of_one_server_where_copies_are_read() {
 #[tokio::test]
 async fn random_sequences_are_those_of_one_server_whoever_is_read() {
     is_as_one_server(2, ReadPolicy::Any).await;
+}
+
+/// Several sequences at once, so that commands are under way when the member dies.
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_killed_member() {
+    let (ring, plain) = (servers(3).await, server().await);
+    let client = patient(&ring).open().await.expect("a ring");
+    let (forms, dead, seed) = (Forms::load(), OnceLock::new(), seed());
+    println!("REDIS_RING_SEED={seed}");
+    let commands = setting("REDIS_RING_COMMANDS", || 600);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let executed = AtomicUsize::new(0);
+    let mut sequences = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let space = Space { name: name.to_owned(), tags: 3 };
+        let under_test = Ring::of(&ring, &client, &dead).await;
+        let mut sequence = Sequence::new(&forms, space, seed, under_test, oracle(&plain).await);
+        (sequence.alone, sequence.faulty, sequence.total) = (false, true, Some(&executed));
+        sequences.push(sequence);
+    }
+    let victim = rng.choice(ring.servers.keys()).expect("a member").clone();
+    let kill_after = rng.usize(commands * 2..commands * 6);
+    let running = sequences.iter_mut().map(|sequence| sequence.run(commands));
+    let killing = async {
+        while executed.load(Ordering::Relaxed) < kill_after {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        dead.set(victim.clone()).expect("only one dies");
+        ring.server(&victim).kill();
+    };
+    tokio::join!(futures_util::future::join_all(running), killing);
+    let failed: usize = sequences.iter().map(|sequence| sequence.tally.failed).sum();
+    println!("{victim} was killed after {kill_after} calls; {failed} failed, {:?}", client.stats());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One random sequence of commands, run on the ring and on the plain server.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fastrand::Rng;
 use redis::{Cmd, Value};
@@ -29,6 +30,8 @@ pub struct Sequence<'a> {
     pub alone: bool,
     /// A member is killed meanwhile, so calls may fail.
     pub faulty: bool,
+    /// Counts what all sequences on the ring execute together.
+    pub total: Option<&'a AtomicUsize>,
     step: usize,
     executed: usize,
     pub tally: Tally,
@@ -48,10 +51,12 @@ pub struct Tally {
 
 impl<'a> Sequence<'a> {
     pub fn new(forms: &'a Forms, space: Space, seed: u64, ring: Ring<'a>, oracle: Oracle) -> Sequence<'a> {
-        let rng = Rng::with_seed(seed);
+        // Sequences of one seed are different ones.
+        let rng = Rng::with_seed(seed ^ u64::from(crc32fast::hash(space.name.as_bytes())));
         let (touched, told) = (BTreeSet::new(), VecDeque::new());
         let (alone, faulty, step, executed, tally) = (true, false, 0, 0, Tally::default());
-        Sequence { forms, space, seed, rng, ring, oracle, alone, faulty, step, executed, tally, touched, told }
+        let total = None;
+        Sequence { forms, space, seed, rng, ring, oracle, alone, faulty, total, step, executed, tally, touched, told }
     }
 
     /// Runs so many commands, those not counted that the ring refuses, and compares all that they left.
@@ -176,6 +181,9 @@ impl<'a> Sequence<'a> {
         self.check(calls.len() == replies.len(), || format!("{} replies: {replies:?}", replies.len()));
         for (call, ours) in calls.iter().zip(replies) {
             self.executed += 1;
+            if let Some(total) = self.total {
+                total.fetch_add(1, Ordering::Relaxed);
+            }
             *self.tally.ran.entry(call.form.text.clone()).or_default() += 1;
             if let Err(why) = self.oracle.follow(call, ours, &mut self.ring).await {
                 self.fail(&format!("{}\n  {why}", call.text()));
