@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::command::{self, Answer, Plan, Refusal};
+use crate::command::{self, Answer, Plan, Refusal, Repeat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
@@ -216,9 +216,28 @@ impl Core {
                     Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
                 }
             }
-            Ok(plan @ Plan::Write { key, .. }) => {
+            Ok(plan @ Plan::Write { key, repeat: Repeat::Absolute | Repeat::Deterministic, .. }) => {
                 let token = Token::of_key(key);
                 boxed(|| write::write(self, snapshot, cmd, plan, token))
+            }
+            plan => self.run_other(snapshot, cmd, plan),
+        }
+    }
+
+    /// All but the commands that most calls are.
+    #[cold]
+    fn run_other<'a>(
+        self: &'a Arc<Core>,
+        snapshot: &'a Arc<Snapshot>,
+        cmd: &'a Cmd,
+        plan: Result<Plan<'a>, Refusal>,
+    ) -> RedisFuture<'a, Value> {
+        match plan {
+            Ok(plan) => {
+                let _ = (snapshot, cmd);
+                let error =
+                    Error::new(ErrorKind::Refused, format!("{} does not run on the ring yet", plan.row().upper));
+                Box::pin(std::future::ready(Err(error.into())))
             }
             Err(refusal) => Box::pin(std::future::ready(Err(self.refused(refusal)))),
         }
