@@ -35,6 +35,8 @@ pub struct Sequence<'a> {
     step: usize,
     executed: usize,
     pub tally: Tally,
+    /// Whether the ring keeps scripts; only then they can be called by their hash.
+    keeps_scripts: bool,
     touched: BTreeSet<Vec<u8>>,
     told: VecDeque<String>,
 }
@@ -55,8 +57,24 @@ impl<'a> Sequence<'a> {
         let rng = Rng::with_seed(seed ^ u64::from(crc32fast::hash(space.name.as_bytes())));
         let (touched, told) = (BTreeSet::new(), VecDeque::new());
         let (alone, faulty, step, executed, tally) = (true, false, 0, 0, Tally::default());
-        let total = None;
-        Sequence { forms, space, seed, rng, ring, oracle, alone, faulty, total, step, executed, tally, touched, told }
+        let (total, keeps_scripts) = (None, false);
+        Sequence {
+            forms,
+            space,
+            seed,
+            rng,
+            ring,
+            oracle,
+            alone,
+            faulty,
+            total,
+            step,
+            executed,
+            tally,
+            keeps_scripts,
+            touched,
+            told,
+        }
     }
 
     /// Runs so many commands, those not counted that the ring refuses, and compares all that they left.
@@ -97,6 +115,7 @@ impl<'a> Sequence<'a> {
             if let Done::Replies(ours) = self.ring.run(Batch::One, std::slice::from_ref(&load)).await {
                 let theirs = self.oracle.server.ask(&load).await;
                 // The library is no script, and both say so.
+                self.keeps_scripts = true;
                 self.check(ours == [theirs], || "a script is loaded otherwise".to_owned());
             }
         }
@@ -156,6 +175,9 @@ impl<'a> Sequence<'a> {
         loop {
             let forms = self.forms;
             let form = &forms.forms[self.rng.usize(..forms.forms.len())];
+            if form.text.contains("<sha:") && !self.keeps_scripts {
+                continue;
+            }
             if (form.alone && !self.alone) || (form.rare && self.rng.u32(..30) != 0) || !may_join(form, batch) {
                 continue;
             }
