@@ -1,6 +1,7 @@
 //! One random sequence of commands, run on the ring and on the plain server.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fastrand::Rng;
@@ -159,7 +160,7 @@ impl<'a> Sequence<'a> {
                 self.tally.pipelines += usize::from(batch != Batch::One);
                 self.follow(&calls, &replies).await;
             }
-            Done::Refused(why) => self.refused(batch, &calls, why),
+            Done::Refused(why) => self.refused(&calls, &why),
             Done::Failed(outcome, _) if self.faulty => {
                 self.tally.failed += 1;
                 let may_have_run = outcome == redis_ring::Outcome::Unknown;
@@ -202,6 +203,12 @@ impl<'a> Sequence<'a> {
     async fn follow(&mut self, calls: &[Call<'a>], replies: &[Value]) {
         self.check(calls.len() == replies.len(), || format!("{} replies: {replies:?}", replies.len()));
         for (call, ours) in calls.iter().zip(replies) {
+            if let Value::ServerError(error) = ours
+                && error.code() == "REFUSED"
+            {
+                self.refused(std::slice::from_ref(call), ours);
+                continue;
+            }
             self.executed += 1;
             if let Some(total) = self.total {
                 total.fetch_add(1, Ordering::Relaxed);
@@ -220,11 +227,10 @@ impl<'a> Sequence<'a> {
     }
 
     /// What the ring refuses is not done, which the next comparison shows.
-    fn refused(&mut self, batch: Batch, calls: &[Call<'a>], why: String) {
-        let form = if batch == Batch::One { &calls[0].form.text } else { "a pipeline" };
-        let expected = calls.iter().any(|call| call.crossed || refused_alone(call));
-        if !expected {
-            self.tally.refused.insert(form.to_owned(), why);
+    fn refused(&mut self, calls: &[Call<'a>], why: &dyn Debug) {
+        if !calls.iter().any(|call| call.crossed || refused_alone(call)) {
+            let forms: Vec<&str> = calls.iter().map(|call| call.form.text.as_str()).collect();
+            self.tally.refused.insert(forms.join("; "), format!("{why:?}"));
         }
     }
 

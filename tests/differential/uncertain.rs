@@ -10,8 +10,9 @@ use super::state::Content;
 use super::template::Compare;
 
 /// Codes of errors that servers give for calls of the forms. Every other one in a pipeline's replies is the ring's own,
-/// for a part that failed.
-const ANSWERS: &[&str] = &["ERR", "WRONGTYPE", "NOSCRIPT", "BUSYKEY", "BUSYGROUP", "NOGROUP", "NOTBUSY", "UNKILLABLE"];
+/// for a part that failed; one that was refused did not.
+const ANSWERS: &[&str] =
+    &["ERR", "WRONGTYPE", "NOSCRIPT", "BUSYKEY", "BUSYGROUP", "NOGROUP", "NOTBUSY", "UNKILLABLE", "REFUSED"];
 
 /// Whether a part of a pipeline failed.
 pub fn in_part(replies: &[Value]) -> bool {
