@@ -160,6 +160,12 @@ impl Step {
         if self.keys.is_empty() { command::written_keys(&self.cmd) } else { self.keys.clone() }
     }
 
+    /// Whether it may have written something before it failed, as scripts and commands of modules may.
+    fn may_fail_late(&self) -> bool {
+        let state = |plan| matches!(plan, Ok(Plan::Write { repeat: Repeat::State, .. }));
+        self.copying == Copying::Told && (!self.keys.is_empty() || state(command::plan(&self.cmd)))
+    }
+
     /// Whether its command is for the primary.
     pub(super) fn asks_itself(&self) -> bool {
         match self.copying {
@@ -175,7 +181,9 @@ impl Step {
 
     /// What the copies get after these replies of the primary, or `None` where the replies cannot be understood.
     pub(super) fn carried(&self, reply: &Value, answers: &[Value]) -> Option<Vec<Carried>> {
-        if is_error(reply) {
+        if is_error(reply)
+            && !(self.may_fail_late() && answers.len() == self.probes.len() && !answers.iter().any(is_error))
+        {
             return Some(Vec::new());
         }
         match self.copying {
