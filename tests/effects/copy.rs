@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use redis::aio::MultiplexedConnection;
+use redis::streams::StreamRangeReply;
 use redis::{Cmd, Value, cmd};
 use redis_ring::command::{self, Carried, Expect, Plan, Row};
 use redis_ring::local::{RedisOptions, RedisServer};
 
-use crate::support::{direct, redis_with};
+use crate::support::{SOON, direct, eventually, redis_with};
 
 /// A call written as one would in redis-cli; `·` is a blank inside a word, and `''` an empty word.
 pub fn call(line: &str) -> Cmd {
@@ -60,7 +61,8 @@ impl Pair {
                 ["READ", consumer, count] => {
                     let count: u32 = count.parse().expect("a count");
                     let ids: Vec<_> = (1..=count).map(|number| format!("{number}-0")).collect();
-                    let claim = format!("XCLAIM s g {consumer} 0 {} TIME 5000 RETRYCOUNT 1 FORCE JUSTID", ids.join(" "));
+                    let claim =
+                        format!("XCLAIM s g {consumer} 0 {} TIME 5000 RETRYCOUNT 1 FORCE JUSTID", ids.join(" "));
                     self.both(&claim).await;
                     self.both(&format!("XGROUP SETID s g {count}-0 ENTRIESREAD {count}")).await;
                 }
@@ -122,21 +124,73 @@ impl Pair {
         };
         let carried = told(call);
         let packed = |carried: &[Carried]| carried.iter().map(|one| one.cmd.get_packed_command()).collect::<Vec<_>>();
-        assert_eq!(packed(&carried), packed(&told(&sent)), "the form that waits and the other tell of one effect: {shown}");
+        assert_eq!(
+            packed(&carried),
+            packed(&told(&sent)),
+            "the form that waits and the other tell of one effect: {shown}"
+        );
         (plan.row(), carried)
     }
 
     /// Runs what the copy must get, and checks its replies.
     pub async fn at_copy(&mut self, carried: Vec<Carried>) {
-        for Carried { cmd, expect } in carried {
-            let reply: Value = cmd.query_async(&mut self.at_copy).await.unwrap_or_else(|e| panic!("{}: {e}", shown(&cmd)));
-            let met = match &expect {
-                Expect::Reply(same) | Expect::Soon(same) => reply == *same,
-                Expect::Found => matches!(reply, Value::Int(1..)),
-                Expect::Any => true,
-            };
-            assert!(met, "{}: {reply:?} instead of {expect:?}", shown(&cmd));
+        for one in &carried {
+            let (reply, met) = self.meets(one).await;
+            assert!(met, "{}: {reply:?} instead of {:?}", shown(&one.cmd), one.expect);
         }
+    }
+
+    /// Whether the copy replies to all of it as it must.
+    pub async fn takes(&mut self, carried: &[Carried]) -> bool {
+        let mut all = true;
+        for one in carried {
+            all &= self.meets(one).await.1;
+        }
+        all
+    }
+
+    async fn meets(&mut self, Carried { cmd, expect }: &Carried) -> (Value, bool) {
+        let reply: Value = cmd.query_async(&mut self.at_copy).await.unwrap_or_else(|e| panic!("{}: {e}", shown(cmd)));
+        let met = match expect {
+            Expect::Reply(same) | Expect::Soon(same) => reply == *same,
+            Expect::Found => matches!(reply, Value::Int(1..)),
+            Expect::Any => true,
+        };
+        (reply, met)
+    }
+
+    /// What the primary answers.
+    pub async fn answers(&mut self, probes: &[Cmd]) -> Vec<Value> {
+        let mut answers = Vec::new();
+        for probe in probes {
+            answers.push(probe.query_async(&mut self.at_primary).await.expect("an answer"));
+        }
+        answers
+    }
+
+    /// The ids of a stream's entries on the primary, and some that it never had.
+    pub async fn ids(&mut self, key: &str) -> Vec<String> {
+        let range: StreamRangeReply =
+            cmd("XRANGE").arg(key).arg("-").arg("+").query_async(&mut self.at_primary).await.expect("a range");
+        ["1-0", "3-0", "6-1", "4"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(range.ids.into_iter().map(|entry| entry.id))
+            .collect()
+    }
+
+    /// Until the copy's clock is further from what the primary said than two equal deliveries may be.
+    pub async fn wait_for_another_time(&mut self) {
+        let before: (u64, u64) = cmd("TIME").query_async(&mut self.at_copy).await.expect("a time");
+        let at_copy = self.at_copy.clone();
+        eventually(SOON, "the copy's clock goes on", || {
+            let mut at_copy = at_copy.clone();
+            async move {
+                let (seconds, micros): (u64, u64) = cmd("TIME").query_async(&mut at_copy).await.expect("a time");
+                seconds * 1000 + micros / 1000 > before.0 * 1000 + before.1 / 1000 + 3 * CLOSE
+            }
+        })
+        .await;
     }
 }
 
