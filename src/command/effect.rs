@@ -157,6 +157,13 @@ fn how(plan: &Plan<'_>) -> How {
     }
 }
 
+/// The keys that a call may write, each once; none of a call that the table does not know.
+#[must_use]
+pub fn written_keys(cmd: &Cmd) -> Vec<Vec<u8>> {
+    let Ok(plan) = super::plan(cmd) else { return Vec::new() };
+    written(plan.row(), cmd).into_iter().map(<[u8]>::to_vec).collect()
+}
+
 /// The keys that a call may write, each once.
 fn written<'a>(row: &Row, cmd: &'a Cmd) -> Vec<&'a [u8]> {
     let mut written = Vec::new();
