@@ -2,6 +2,7 @@
 
 mod builder;
 mod connection;
+mod pubsub;
 mod watch;
 
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use crate::placement::{Location, NodeId, Topology};
 
 pub use builder::RingClientBuilder;
 pub use connection::RingConnection;
+pub use pubsub::{RingPubSub, RingPubSubSink, RingPubSubStream};
 pub use watch::TopologyWatch;
 
 /// A client of a ring: it follows the members, keeps a connection to each, and hands out [`RingConnection`]s.
@@ -102,6 +104,12 @@ impl RingClient {
     /// A connection to the ring: cheap, and cheap to clone. All of them share one connection to each member.
     pub fn connection(&self) -> RingConnection {
         RingConnection::new(Arc::clone(&self.inner))
+    }
+
+    /// Subscriptions, in the manner of redis-rs's `PubSub`, on connections of their own. Nothing is connected before the
+    /// first subscription.
+    pub fn pubsub(&self) -> RingPubSub {
+        RingPubSub::new(Arc::clone(&self.inner))
     }
 
     /// The topology in use.

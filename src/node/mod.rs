@@ -8,6 +8,7 @@ mod driver;
 mod inflight;
 mod latency;
 mod link;
+mod listener;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
@@ -26,10 +27,11 @@ use crate::placement::{NodeId, RunId};
 use breaker::Breaker;
 use connect::Connected;
 
-pub(crate) use connect::ConnectOptions;
+pub(crate) use connect::{ConnectOptions, Pushes};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
 pub(crate) use link::{Attempt, Fault, Link, Senders};
+pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;
