@@ -104,7 +104,7 @@ async fn replies_are_those_of_one_server_and_copies_are_equal() {
         };
         assert_eq!(ours, theirs, "{line}");
         let plan = redis_ring::command::plan(&command).unwrap();
-        let key = String::from_utf8(plan.key().to_vec()).unwrap();
+        let key = String::from_utf8(plan.key().unwrap().to_vec()).unwrap();
         if plan.is_write() {
             written += 1;
             assert!(ring.copies_are_equal(&client, &key).await, "after {line}");

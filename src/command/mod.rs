@@ -25,7 +25,7 @@ pub use keys::{Key, NoKeys, keys};
 pub use refusal::{Refusal, RefusalKind};
 pub use request::{Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, cursor, name, plan, with_cursor};
 pub use row::{
-    Access, Answer, Begin, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication, Role,
-    Row, Scan, Split, Support, Takes, Unit, Why, Word,
+    Access, Answer, Begin, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication,
+    Role, Row, Scan, Side, Split, Support, Takes, Unit, Wait, Why, Word,
 };
 pub use table::ROWS;

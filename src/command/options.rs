@@ -9,6 +9,10 @@ pub(super) struct Call {
     pub(super) no_effect: NoEffect,
     pub(super) expiry: Option<(usize, Unit)>,
     pub(super) stores: Stores,
+    /// Where its longest wait in milliseconds stands.
+    pub(super) waits: Option<usize>,
+    /// Whether the expiry that its row tells of is an absolute one in this call.
+    pub(super) absolute_expiry: bool,
 }
 
 /// Whether a call names a key to store to.
@@ -24,8 +28,14 @@ pub(super) fn call<'a, I>(row: &Row, args: I) -> Result<Call, Support>
 where
     I: Clone + ExactSizeIterator<Item = Option<&'a [u8]>>,
 {
-    let mut call =
-        Call { replication: row.replication, no_effect: row.no_effect, expiry: None, stores: Stores::Nowhere };
+    let mut call = Call {
+        replication: row.replication,
+        no_effect: row.no_effect,
+        expiry: None,
+        stores: Stores::Nowhere,
+        waits: None,
+        absolute_expiry: false,
+    };
     // Most calls have no options and end where options would begin.
     if let Some(options) = row.options.filter(|options| args.len() > usize::from(options.from)) {
         apply(&mut call, options, args)?;
@@ -45,7 +55,14 @@ where
                 call.no_effect = NoEffect::Unproven;
                 continue;
             }
-            Found::GeneratedId(why) => return Err(Support::NotYet(why)),
+            Found::GeneratedId => {
+                call.replication = call.replication.max(Replication::Effect);
+                continue;
+            }
+            Found::NoId => {
+                call.replication = call.replication.max(Replication::Refresh);
+                continue;
+            }
         };
         match word.meaning {
             Meaning::Plain => {}
@@ -66,12 +83,14 @@ where
                     return Err(Support::Never(why));
                 }
             }
-            Meaning::Refused(why) => return Err(Support::NotYet(why)),
-            Meaning::Exact(why) => {
+            Meaning::Refused(why) => return Err(Support::Never(why)),
+            Meaning::Threshold => {
                 if approximate {
-                    return Err(Support::NotYet(why));
+                    call.replication = call.replication.max(Replication::Effect);
                 }
             }
+            Meaning::Waits => call.waits = call.waits.or(Some(at + 1)),
+            Meaning::AbsoluteExpiry => call.absolute_expiry = true,
         }
     }
     Ok(())
@@ -83,12 +102,26 @@ impl Call {
     }
 }
 
-/// `milliseconds` or `milliseconds-number`.
-fn is_complete_id(text: &[u8]) -> bool {
+/// Who makes up the id of a stream's entry.
+enum Id {
+    /// The caller: `milliseconds` or `milliseconds-number`.
+    Complete,
+    /// The server: `*` or `milliseconds-*`.
+    Generated,
+}
+
+fn id(text: &[u8]) -> Option<Id> {
     let number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-    match text.iter().position(|byte| *byte == b'-') {
-        Some(at) => number(&text[..at]) && number(&text[at + 1..]),
-        None => number(text),
+    let (head, tail) = match text.iter().position(|byte| *byte == b'-') {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    match tail {
+        None if text == b"*" => Some(Id::Generated),
+        Some(b"*") if number(head) => Some(Id::Generated),
+        None if number(head) => Some(Id::Complete),
+        Some(tail) if number(head) && number(tail) => Some(Id::Complete),
+        _ => None,
     }
 }
 
@@ -100,7 +133,7 @@ where
     row.options.into_iter().flat_map(move |options| Scanner::new(options, args.clone())).filter_map(|found| match found
     {
         Found::Word { word, at, value: Some(_), .. } if word.meaning == Meaning::Stores => Some(at + 1),
-        Found::Word { .. } | Found::UnknownWord | Found::GeneratedId(_) => None,
+        Found::Word { .. } | Found::UnknownWord | Found::GeneratedId | Found::NoId => None,
     })
 }
 
@@ -110,8 +143,10 @@ enum Found<'a> {
     Word { word: &'static Word, at: usize, value: Option<&'a [u8]>, mark: Option<u8> },
     /// A word where only options may stand.
     UnknownWord,
-    /// An id that the server completes, or may complete.
-    GeneratedId(&'static super::row::Why),
+    /// An id that the server completes.
+    GeneratedId,
+    /// Something else where an id should stand.
+    NoId,
 }
 
 /// Walks over the arguments and finds the options; an option's own arguments are never taken for options.
@@ -170,11 +205,13 @@ impl<'a, I: Clone + Iterator<Item = Option<&'a [u8]>>> Iterator for Scanner<I> {
                 (None, Scan::Everywhere) => {}
                 (None, Scan::Only) => return Some(Found::UnknownWord),
                 (None, Scan::Leading) => self.done = true,
-                (None, Scan::LeadingId(why)) => {
+                (None, Scan::LeadingId) => {
                     self.done = true;
-                    // Anything but a complete id: `*`, and options of newer servers before it.
-                    if !is_complete_id(text) {
-                        return Some(Found::GeneratedId(why));
+                    match id(text) {
+                        Some(Id::Complete) => {}
+                        Some(Id::Generated) => return Some(Found::GeneratedId),
+                        // An option of a newer server, and then nobody knows where the id stands.
+                        None => return Some(Found::NoId),
                     }
                 }
             }

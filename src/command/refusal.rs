@@ -5,11 +5,12 @@ use std::error::Error;
 use std::fmt;
 
 use super::keys::NoKeys;
-use super::row::{Row, Split, Why};
+use super::row::{Row, Why};
 
 /// A command that the ring does not send, the reason, and the way around it.
 ///
-/// It names the command and nothing else of what the caller sent: keys, values and credentials stay out of it.
+/// It names the command, and the two keys that do not live together where that is the reason; nothing else of what the
+/// caller sent: values and credentials stay out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The command's name in upper case, as `CONFIG GET`.
@@ -20,6 +21,8 @@ pub struct Refusal {
     pub reason: &'static str,
     /// What to do instead: likewise a clause.
     pub hint: &'static str,
+    /// The two keys that do not live together, where that is the reason.
+    pub keys: Option<String>,
 }
 
 /// What kind of refusal it is.
@@ -44,7 +47,11 @@ impl fmt::Display for Refusal {
             RefusalKind::Never => "cannot run on a ring",
             RefusalKind::Usage => "was not sent",
         };
-        write!(f, "{} {verdict}: {}", self.command, self.reason)
+        write!(f, "{} {verdict}: {}", self.command, self.reason)?;
+        match &self.keys {
+            Some(keys) => write!(f, ", and {keys}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -65,7 +72,8 @@ impl Refusal {
             command: printable(name),
             kind: RefusalKind::Unknown,
             reason: "neither its keys nor its effect can be told",
-            hint: "check the spelling; commands of modules and of servers newer than the table come with a later version",
+            hint: "check the spelling; a command of a module must be known to the servers",
+            keys: None,
         }
     }
 
@@ -87,6 +95,7 @@ impl Refusal {
             kind: RefusalKind::Usage,
             reason: "it has no name",
             hint: "begin it with redis::cmd(name)",
+            keys: None,
         }
     }
 
@@ -125,39 +134,22 @@ impl Refusal {
         Self::new(row, RefusalKind::Usage, reason, hint)
     }
 
-    /// For several keys where only one can be served so far.
-    pub(super) fn several_keys(row: &'static Row) -> Self {
-        let (reason, hint) = match row.split {
-            Split::PerKey(_) => {
-                ("it names several keys, and it is not split over their owners yet", "send it once for each key")
-            }
-            Split::OneKey
-            | Split::SameToken
-            | Split::WholeRing
-            | Split::AnyMember
-            | Split::OneMember
-            | Split::Connection
-            | Split::PubSub
-            | Split::Script => (
-                "it names several keys, and it is not checked yet that they share their owners",
-                "use commands of one key; a later version runs it for keys that share a hash tag, as {a}1 and {a}2 do",
-            ),
-        };
-        Self::new(row, RefusalKind::NotYet, reason, hint)
-    }
-
-    /// For a write whose effect would have to be carried to the copies.
-    pub(super) fn effect(row: &'static Row) -> Self {
-        Self::new(
+    /// For keys that must share a hash tag and do not.
+    ///
+    /// Owners that are equal by accident would do today, and be different ones as soon as the ring grows.
+    pub(super) fn different_tags(row: &'static Row, one: &[u8], other: &[u8]) -> Self {
+        let mut refusal = Self::new(
             row,
-            RefusalKind::NotYet,
-            "what it writes is not the same on every copy, and its effect is not carried over yet",
-            "write the result with a command that names it",
-        )
+            RefusalKind::Usage,
+            "its keys must live together",
+            "give them the same hash tag, as {a}1 and {a}2 have, or send a command for each",
+        );
+        refusal.keys = Some(format!("{} and {} do not", printable_key(one), printable_key(other)));
+        refusal
     }
 
     fn new(row: &'static Row, kind: RefusalKind, reason: &'static str, hint: &'static str) -> Self {
-        Self { command: Cow::Borrowed(row.upper), kind, reason, hint }
+        Self { command: Cow::Borrowed(row.upper), kind, reason, hint, keys: None }
     }
 }
 
@@ -173,4 +165,11 @@ fn printable(name: &[u8]) -> Cow<'static, str> {
     }
     let upper = name.to_ascii_uppercase();
     String::from_utf8(upper).map_or(Cow::Borrowed("a command with an unreadable name"), Cow::Owned)
+}
+
+/// A key as an error text shows it: in quotes, with escapes, and cut off where it is long.
+fn printable_key(key: &[u8]) -> String {
+    const LONGEST: usize = 64;
+    let shown = key.get(..LONGEST).unwrap_or(key).escape_ascii();
+    if key.len() > LONGEST { format!("\"{shown}…\"") } else { format!("\"{shown}\"") }
 }

@@ -9,7 +9,8 @@ use super::index::{lookup, resolve};
 use super::keys::{NoKeys, keys};
 use super::options::{Stores, call};
 use super::refusal::Refusal;
-use super::row::{Access, Keys, Kind, Lifetime, NoEffect, Replication, Row, Support, Unit};
+use super::row::{Access, Keys, Kind, Lifetime, Merge, NoEffect, Replication, Row, Split, Support, Unit, Wait};
+use crate::placement::Token;
 
 /// Keys that begin so are the ring's own.
 pub const RESERVED: &[u8] = b"__rr:";
@@ -21,14 +22,14 @@ pub enum Plan<'a> {
     Read {
         /// The command.
         row: &'static Row,
-        /// The one key.
+        /// The key, or the first of several with one token.
         key: &'a [u8],
     },
     /// Write to all owners of `key`.
     Write {
         /// The command.
         row: &'static Row,
-        /// The one key.
+        /// The key, or the first of several with one token.
         key: &'a [u8],
         /// What the copies get.
         repeat: Repeat,
@@ -36,6 +37,51 @@ pub enum Plan<'a> {
         expiry: Expiry,
         /// The reply of the primary that proves that this call wrote nothing.
         no_effect: NoEffect,
+    },
+    /// It may wait for something to come, and so on a connection of its own.
+    Wait {
+        /// The command.
+        row: &'static Row,
+        /// The key, or the first of several with one token.
+        key: &'a [u8],
+        /// Where its longest wait stands among the arguments.
+        at: usize,
+        /// The unit of that.
+        unit: Unit,
+    },
+    /// Ask or write each key's owners on their own, and put the replies together.
+    Split {
+        /// The command.
+        row: &'static Row,
+        /// How the replies become one.
+        merge: Merge,
+    },
+    /// A script without keys: any member, and only read.
+    Keyless {
+        /// The command.
+        row: &'static Row,
+    },
+    /// Ask all members.
+    WholeRing {
+        /// The command.
+        row: &'static Row,
+    },
+    /// Ask any member.
+    AnyMember {
+        /// The command.
+        row: &'static Row,
+    },
+    /// Send a message to an owner of `channel`.
+    Publish {
+        /// The command.
+        row: &'static Row,
+        /// The channel.
+        channel: &'a [u8],
+    },
+    /// Ask all members about their channels.
+    Channels {
+        /// The command.
+        row: &'static Row,
     },
 }
 
@@ -45,32 +91,46 @@ impl<'a> Plan<'a> {
     #[must_use]
     pub const fn row(&self) -> &'static Row {
         match self {
-            Self::Read { row, .. } | Self::Write { row, .. } => row,
+            Self::Read { row, .. }
+            | Self::Write { row, .. }
+            | Self::Wait { row, .. }
+            | Self::Split { row, .. }
+            | Self::Keyless { row }
+            | Self::WholeRing { row }
+            | Self::AnyMember { row }
+            | Self::Publish { row, .. }
+            | Self::Channels { row } => row,
         }
     }
 
-    /// The one key.
+    /// The key that says who its owners are; none of a call that concerns no key, or several on their own.
     #[inline]
     #[must_use]
-    pub const fn key(&self) -> &'a [u8] {
+    pub const fn key(&self) -> Option<&'a [u8]> {
         match self {
-            Self::Read { key, .. } | Self::Write { key, .. } => key,
+            Self::Read { key, .. } | Self::Write { key, .. } | Self::Wait { key, .. } => Some(key),
+            Self::Split { .. }
+            | Self::Keyless { .. }
+            | Self::WholeRing { .. }
+            | Self::AnyMember { .. }
+            | Self::Publish { .. }
+            | Self::Channels { .. } => None,
         }
     }
 
-    /// Whether it writes.
+    /// Whether it writes keys.
     #[inline]
     #[must_use]
     pub const fn is_write(&self) -> bool {
-        matches!(self, Self::Write { .. })
-    }
-
-    /// Whether this reply of the primary proves that nothing was written, so that the copies need not get the command.
-    #[must_use]
-    pub fn wrote_nothing(&self, reply: &Value) -> bool {
         match self {
-            Self::Read { .. } => true,
-            Self::Write { no_effect, .. } => no_effect.shown_by(reply),
+            Self::Write { .. } => true,
+            Self::Wait { row, .. } | Self::Split { row, .. } => row.is_write(),
+            Self::Read { .. }
+            | Self::Keyless { .. }
+            | Self::WholeRing { .. }
+            | Self::AnyMember { .. }
+            | Self::Publish { .. }
+            | Self::Channels { .. } => false,
         }
     }
 }
@@ -89,14 +149,17 @@ impl NoEffect {
     }
 }
 
-/// What the copies get of a write that the ring serves: the two rows of [`Replication`] that need nothing but the
-/// command itself.
+/// What the copies get of a write that the ring serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
     /// The same command to all owners at once.
     Absolute,
     /// The same command after the primary, in the order of the primary's replies.
     Deterministic,
+    /// What it did, as the primary's reply tells.
+    Effect,
+    /// The state of its keys right after it.
+    State,
 }
 
 /// What must happen to the expiry of a write before anybody gets it.
@@ -151,17 +214,20 @@ pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
     }
     let key = match row.keys {
         // The walk goes on where the name ended.
-        Keys::One(at) => match rest.nth(usize::from(at).saturating_sub(1)) {
+        Keys::One(at) if row.split == Split::OneKey => match rest.nth(usize::from(at).saturating_sub(1)) {
             Some(Some(key)) => key,
             Some(None) => return Err(Refusal::keys_not_found(row, NoKeys::Cursor)),
             None => return Err(Refusal::keys_not_found(row, NoKeys::Short)),
         },
-        Keys::None | Keys::Many(_) => only_key(row, words(cmd))?,
+        Keys::None | Keys::One(_) | Keys::Many(_) => match concerned(row, words(cmd))? {
+            Concerned::Key(key) => key,
+            Concerned::Other(plan) => return Ok(plan),
+        },
     };
     if key.starts_with(RESERVED) {
         return Err(Refusal::reserved_key(row));
     }
-    if row.access == Access::Read && row.options.is_none() {
+    if row.access == Access::Read && row.options.is_none() && row.wait == Wait::Never {
         return Ok(Plan::Read { row, key });
     }
     with_options(row, key, words(cmd))
@@ -169,15 +235,21 @@ pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
 
 /// Makes a relative expiry absolute, in milliseconds of the primary's clock, of which `primary_now_ms` is the time now.
 ///
-/// All other arguments stay as they are. `SETEX key seconds value` becomes `SET key value PXAT time`, whose reply is the
-/// same.
+/// All other arguments stay as they are. `SETEX key seconds value` becomes `SET key value PXAT time`, and `EXPIRE`
+/// `PEXPIREAT`, whose replies are the same.
 #[must_use]
 pub fn absolute(cmd: &Cmd, plan: &Plan<'_>, primary_now_ms: u64) -> Rewrite {
     let (row, at, unit) = match *plan {
         Plan::Write { row, expiry: Expiry::Relative { at, unit }, .. } => (row, at, unit),
-        Plan::Write { expiry: Expiry::AsSent, .. } | Plan::Read { .. } => return Rewrite::AsSent,
+        _ => return Rewrite::AsSent,
     };
-    let number = words(cmd).nth(at).flatten().and_then(positive);
+    let number = words(cmd).nth(at).flatten();
+    let number = match row.lifetime {
+        Lifetime::None | Lifetime::BeforeValue(_) => number.and_then(positive),
+        Lifetime::OfKey(_) => number.and_then(integer),
+        Lifetime::OfPayload(_) if number == Some(b"0") => return Rewrite::AsSent,
+        Lifetime::OfPayload(_) => number.and_then(positive),
+    };
     let Some(time) = number.and_then(|number| deadline(number, unit, primary_now_ms)) else {
         return Rewrite::PrimaryAlone;
     };
@@ -195,11 +267,29 @@ pub fn absolute(cmd: &Cmd, plan: &Plan<'_>, primary_now_ms: u64) -> Rewrite {
             }
         }
         Lifetime::BeforeValue(_) => {
-            rewritten.arg("SET").arg(plan.key());
-            if let Some(value) = words(cmd).nth(at + 1).flatten() {
+            let mut args = words(cmd).flatten();
+            rewritten.arg("SET").arg(args.nth(1));
+            if let Some(value) = args.nth(1) {
                 rewritten.arg(value);
             }
             rewritten.arg("PXAT").arg(time);
+        }
+        Lifetime::OfKey(_) => {
+            let mut args = words(cmd).flatten();
+            rewritten.arg("PEXPIREAT").arg(args.nth(1)).arg(time);
+            args.skip(1).for_each(|word| {
+                rewritten.arg(word);
+            });
+        }
+        Lifetime::OfPayload(_) => {
+            for (position, word) in words(cmd).flatten().enumerate() {
+                if position == at {
+                    rewritten.arg(time);
+                } else {
+                    rewritten.arg(word);
+                }
+            }
+            rewritten.arg("ABSTTL");
         }
     }
     rewritten.set_no_response(cmd.is_no_response());
@@ -281,27 +371,49 @@ where
     })
 }
 
-/// The one key of a command that may have several.
-fn only_key<'a, I>(row: &'static Row, args: I) -> Result<&'a [u8], Refusal>
+/// Whom a call concerns.
+enum Concerned<'a> {
+    /// The owners of this key.
+    Key(&'a [u8]),
+    /// Others.
+    Other(Plan<'a>),
+}
+
+/// Whom a call of a command concerns that has not exactly one key.
+fn concerned<'a, I>(row: &'static Row, mut args: I) -> Result<Concerned<'a>, Refusal>
 where
     I: Clone + ExactSizeIterator<Item = Option<&'a [u8]>>,
 {
+    match row.split {
+        Split::WholeRing => return Ok(Concerned::Other(Plan::WholeRing { row })),
+        Split::AnyMember => return Ok(Concerned::Other(Plan::AnyMember { row })),
+        Split::Channels => return Ok(Concerned::Other(Plan::Channels { row })),
+        Split::PubSub => {
+            let channel = args.nth(1).flatten().ok_or_else(|| Refusal::keys_not_found(row, NoKeys::Short))?;
+            return Ok(Concerned::Other(Plan::Publish { row, channel }));
+        }
+        Split::OneKey | Split::SameToken | Split::PerKey(_) | Split::Script | Split::OneMember | Split::Connection => {}
+    }
     let mut first = None;
-    let mut count = 0_usize;
+    let mut stranger = None;
     let mut reserved = false;
     let found = keys(row, args, |key| {
-        first = first.or(Some(key.bytes));
-        count += 1;
+        let (home, token) = *first.get_or_insert_with(|| (key.bytes, Token::of_key(key.bytes)));
+        if stranger.is_none() && key.bytes != home && Token::of_key(key.bytes) != token {
+            stranger = Some(key.bytes);
+        }
         reserved |= key.bytes.starts_with(RESERVED);
     });
     found.map_err(|why| Refusal::keys_not_found(row, why))?;
     if reserved {
         return Err(Refusal::reserved_key(row));
     }
-    match (first, count) {
-        (None, _) => Err(Refusal::no_key(row)),
-        (Some(key), 1) => Ok(key),
-        (Some(_), _) => Err(Refusal::several_keys(row)),
+    match (first, stranger, row.split) {
+        (None, _, Split::Script) => Ok(Concerned::Other(Plan::Keyless { row })),
+        (None, ..) => Err(Refusal::no_key(row)),
+        (Some((key, _)), None, _) => Ok(Concerned::Key(key)),
+        (Some(_), Some(_), Split::PerKey(merge)) => Ok(Concerned::Other(Plan::Split { row, merge })),
+        (Some((key, _)), Some(stranger), _) => Err(Refusal::different_tags(row, key, stranger)),
     }
 }
 
@@ -309,7 +421,16 @@ fn with_options<'a, I>(row: &'static Row, key: &'a [u8], args: I) -> Result<Plan
 where
     I: Clone + ExactSizeIterator<Item = Option<&'a [u8]>>,
 {
+    let count = args.len();
     let call = call(row, args).map_err(|refused| refuse(row, refused))?;
+    let waits = match row.wait {
+        Wait::Never => call.waits.map(|at| (at, Unit::Milliseconds)),
+        Wait::First => Some((1, Unit::Seconds)),
+        Wait::Last => Some((count - 1, Unit::Seconds)),
+    };
+    if let Some((at, unit)) = waits {
+        return Ok(Plan::Wait { row, key, at, unit });
+    }
     match (row.access, call.stores) {
         (Access::Read, _) | (Access::ReadOrStore, Stores::Nowhere) => {
             return Ok(Plan::Read { row, key });
@@ -321,13 +442,15 @@ where
     let repeat = match call.replication {
         Replication::Absolute => Repeat::Absolute,
         Replication::Deterministic => Repeat::Deterministic,
-        Replication::None | Replication::Effect | Replication::Refresh | Replication::EveryMember => {
-            return Err(Refusal::effect(row));
-        }
+        Replication::Effect => Repeat::Effect,
+        Replication::Refresh => Repeat::State,
+        // A row of these has no key to come here with.
+        Replication::None | Replication::EveryMember => return Err(Refusal::no_key(row)),
     };
     let relative = match row.lifetime {
         Lifetime::None => call.expiry,
-        Lifetime::BeforeValue(unit) => Some((2, unit)),
+        Lifetime::BeforeValue(unit) | Lifetime::OfKey(unit) => Some((2, unit)),
+        Lifetime::OfPayload(unit) => (!call.absolute_expiry).then_some((2, unit)),
     };
     let expiry = relative.map_or(Expiry::AsSent, |(at, unit)| Expiry::Relative { at, unit });
     Ok(Plan::Write { row, key, repeat, expiry, no_effect: call.no_effect })
@@ -338,8 +461,8 @@ fn refuse(row: &'static Row, support: Support) -> Refusal {
     match support {
         Support::NotYet(why) => Refusal::not_yet(row, why),
         Support::Never(why) => Refusal::never(row, why),
-        // Nothing refuses what runs; the general text is right for a caller that does it nevertheless.
-        Support::Runs => Refusal::effect(row),
+        // Nothing refuses what runs.
+        Support::Runs => Refusal::wrong_count(row),
     }
 }
 
@@ -349,6 +472,15 @@ fn positive(text: &[u8]) -> Option<i64> {
     match text {
         [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => std::str::from_utf8(text).ok()?.parse().ok(),
         _ => None,
+    }
+}
+
+/// Any number, written as a server reads it.
+fn integer(text: &[u8]) -> Option<i64> {
+    match text {
+        b"0" => Some(0),
+        [b'-', rest @ ..] => positive(rest).map(|number| -number),
+        _ => positive(text),
     }
 }
 

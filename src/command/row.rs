@@ -23,6 +23,10 @@ pub struct Row {
     pub split: Split,
     /// What the copies get when it writes. This is the row's answer; [`Options`] may raise it for one call.
     pub replication: Replication,
+    /// How what it did is told to the copies, where [`Replication::Effect`] asks for that.
+    pub effect: Effect,
+    /// Whether it may wait for something to come.
+    pub wait: Wait,
     /// The words among the arguments that change the answer of the other columns.
     pub options: Option<&'static Options>,
     /// The reply that proves that nothing was written.
@@ -169,9 +173,12 @@ pub enum Split {
     OneMember,
     /// Nobody: it concerns the state of a connection.
     Connection,
-    /// The owner of a channel.
+    /// The owners of a channel.
     PubSub,
-    /// The owners of the keys that a script declares, which must share a hash tag.
+    /// All members, about their channels.
+    Channels,
+    /// The owners of the keys that a script declares, which must share a hash tag. Without a key any member, and then it
+    /// may not write.
     Script,
 }
 
@@ -205,6 +212,57 @@ pub enum Replication {
     EveryMember,
 }
 
+/// How what a command did is told to the copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is not: the copies get the command itself, or the state of its keys.
+    None,
+    /// `SREM` of the members that the reply names.
+    MembersTaken,
+    /// `SET` to the reply, the expiry kept.
+    NewValue,
+    /// `HSET` of the field to the reply.
+    NewField,
+    /// `XADD` with the id that the reply is, and an exact length where it trimmed about there.
+    EntryAdded,
+    /// `XTRIM` to the exact length.
+    Trimmed,
+    /// `XCLAIM` of the entries that the reply names, as of the time of the primary.
+    Claimed,
+    /// Likewise, of an iteration over the entries.
+    AutoClaimed,
+    /// `XCLAIM` of the entries that were delivered, and `XGROUP SETID` to where the group stands now.
+    Delivered,
+    /// `LREM` of the elements that the reply names, from the side they were taken from.
+    ListTaken(Side),
+    /// Likewise, and a push of the element to the other list.
+    ListMoved(Side),
+    /// `ZREM` of the members that the reply names.
+    SortedTaken,
+}
+
+/// A side of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The head.
+    Left,
+    /// The tail.
+    Right,
+    /// As the arguments say.
+    Given,
+}
+
+/// Whether a command may wait for something to come, and where its longest wait stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It answers at once; its options may still say otherwise.
+    Never,
+    /// The first argument is the longest wait in seconds.
+    First,
+    /// The last argument is.
+    Last,
+}
+
 /// The reply that proves that a command wrote nothing, so that the copies need not get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoEffect {
@@ -227,6 +285,10 @@ pub enum Lifetime {
     None,
     /// `NAME key lifetime value`, which `SET key value PXAT time` says absolutely.
     BeforeValue(Unit),
+    /// `NAME key lifetime …`, which `PEXPIREAT key time …` says absolutely. It may be negative: then the key goes.
+    OfKey(Unit),
+    /// `NAME key lifetime payload …`, which the same with `ABSTTL` says absolutely; 0 is none.
+    OfPayload(Unit),
 }
 
 /// The unit of a relative expiry.
@@ -289,9 +351,8 @@ pub enum Scan {
     Only,
     /// To the first argument that is no option: what follows is data and may look like one.
     Leading,
-    /// Likewise, and that argument is a stream id. One that ends in `*` is left to the server, and refused for this
-    /// reason.
-    LeadingId(&'static Why),
+    /// Likewise, and that argument is a stream id. With one that the server completes, the copies get the effect.
+    LeadingId,
 }
 
 /// One option.
@@ -329,8 +390,12 @@ pub enum Meaning {
     Stores,
     /// Its argument is a pattern of keys if it contains `*`, and then the call is refused.
     Pattern(&'static Why),
-    /// The call is refused, for now.
+    /// The call is refused.
     Refused(&'static Why),
-    /// Its threshold must be exact: with `~` the call is refused.
-    Exact(&'static Why),
+    /// Where its threshold is approximate (`~`), the copies get the effect.
+    Threshold,
+    /// Its argument is the longest wait in milliseconds.
+    Waits,
+    /// It says by itself that an expiry is absolute.
+    AbsoluteExpiry,
 }

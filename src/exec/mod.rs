@@ -3,6 +3,7 @@
 //! A [`Core`] holds the snapshot that everybody reads once per request; [`Core::run`] decides with the command table
 //! whether a call is a read or a write and hands it on.
 
+mod channels;
 mod owners;
 mod part;
 mod polling;
@@ -26,7 +27,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::command::{self, Answer, Plan, Refusal};
+use crate::command::{self, Answer, Plan, Refusal, Repeat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
@@ -222,18 +223,31 @@ impl Core {
                     Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
                 }
             }
-            Ok(plan @ Plan::Write { key, .. }) => {
+            Ok(plan @ Plan::Write { key, repeat: Repeat::Absolute | Repeat::Deterministic, .. }) => {
                 let token = Token::of_key(key);
                 boxed(|| write::write(self, snapshot, cmd, plan, token))
             }
-            // TEMPORARY, until the table says it.
-            Err(_) if command::name(cmd).eq_ignore_ascii_case("PUBLISH") => {
-                let channel = match cmd.args_iter().nth(1) {
-                    Some(redis::Arg::Simple(c)) => c,
-                    _ => b"",
-                };
-                let token = Token::of_key(channel);
-                Box::pin(publish::publish(self, snapshot, cmd, token))
+            plan => self.run_other(snapshot, cmd, plan),
+        }
+    }
+
+    /// All but the commands that most calls are.
+    #[cold]
+    fn run_other<'a>(
+        self: &'a Arc<Core>,
+        snapshot: &'a Arc<Snapshot>,
+        cmd: &'a Cmd,
+        plan: Result<Plan<'a>, Refusal>,
+    ) -> RedisFuture<'a, Value> {
+        match plan {
+            Ok(Plan::Publish { channel, .. }) => {
+                Box::pin(publish::publish(self, snapshot, cmd, Token::of_key(channel)))
+            }
+            Ok(Plan::Channels { .. }) => Box::pin(channels::ask(self, snapshot, cmd)),
+            Ok(plan) => {
+                let error =
+                    Error::new(ErrorKind::Refused, format!("{} does not run on the ring yet", plan.row().upper));
+                Box::pin(std::future::ready(Err(error.into())))
             }
             Err(refusal) => Box::pin(std::future::ready(Err(self.refused(refusal)))),
         }

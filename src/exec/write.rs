@@ -125,7 +125,7 @@ impl Write {
     ) -> Write {
         let (mut repeat, no_effect, relative) = match *plan {
             Plan::Write { repeat, no_effect, expiry, .. } => (repeat, no_effect, expiry != Expiry::AsSent),
-            Plan::Read { .. } => (Repeat::Deterministic, NoEffect::Unproven, false),
+            _ => (Repeat::Deterministic, NoEffect::Unproven, false),
         };
         let rewrite = if relative {
             // It is connected, or it would be no owner.

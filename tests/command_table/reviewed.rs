@@ -27,6 +27,8 @@ pub struct Line {
     pub no_effect: String,
     pub lifetime: String,
     pub answer: String,
+    pub effect: String,
+    pub wait: String,
 }
 
 impl Reviewed {
@@ -60,13 +62,17 @@ impl Reviewed {
             no_effect: "NoEffect::Unproven".to_owned(),
             lifetime: "Lifetime::None".to_owned(),
             answer: "Answer::Whole".to_owned(),
+            effect: "Effect::None".to_owned(),
+            wait: "Wait::Never".to_owned(),
         };
         for column in columns {
             let (key, value) = column.split_once('=').unwrap_or((column, ""));
             match key {
                 "access" => row.access = Some(this(key, value, ACCESSES)?),
                 "nothing" => row.no_effect = this(key, value, NOTHINGS)?,
-                "lifetime" => row.lifetime = format!("Lifetime::BeforeValue({})", this(key, value, UNITS)?),
+                "lifetime" => row.lifetime = this(key, value, LIFETIMES)?,
+                "effect" => row.effect = this(key, value, EFFECTS)?,
+                "wait" => row.wait = this(key, value, WAITS)?,
                 "answer" => row.answer = this(key, value, &[("part", "Answer::Part")])?,
                 "options" if self.options.contains_key(value) => row.options = Some(value.to_owned()),
                 "options" => return Err(format!("no options are called `{value}`")),
@@ -89,14 +95,7 @@ impl Reviewed {
             return Err("options have a name, a position, a scan and words".to_owned());
         };
         let from: u8 = from.parse().map_err(|_| format!("`{from}` is no position"))?;
-        let scan = match scan.split_once('=') {
-            Some(("leading-id", why)) => format!("Scan::LeadingId(&{})", self.why_named(why)?),
-            _ => this(
-                "scan",
-                scan,
-                &[("everywhere", "Scan::Everywhere"), ("only", "Scan::Only"), ("leading", "Scan::Leading")],
-            )?,
-        };
+        let scan = this("scan", scan, SCANS)?;
         let words = options.iter().map(|word| self.word(word)).collect::<Result<Vec<_>, _>>()?;
         let list: String = words.iter().map(|word| format!("        {word},\n")).collect();
         let set = Options {
@@ -169,6 +168,7 @@ const SPLITS: Names = &[
     ("member", "Split::OneMember"),
     ("connection", "Split::Connection"),
     ("pubsub", "Split::PubSub"),
+    ("channels", "Split::Channels"),
     ("script", "Split::Script"),
 ];
 const REPLICATIONS: Names = &[
@@ -187,7 +187,36 @@ const NOTHINGS: Names = &[
     ("not-positive", "NoEffect::NotPositive"),
     ("empty", "NoEffect::Empty"),
 ];
-const UNITS: Names = &[("seconds", "Unit::Seconds"), ("milliseconds", "Unit::Milliseconds")];
+const LIFETIMES: Names = &[
+    ("before-value-seconds", "Lifetime::BeforeValue(Unit::Seconds)"),
+    ("before-value-milliseconds", "Lifetime::BeforeValue(Unit::Milliseconds)"),
+    ("of-key-seconds", "Lifetime::OfKey(Unit::Seconds)"),
+    ("of-key-milliseconds", "Lifetime::OfKey(Unit::Milliseconds)"),
+    ("of-payload-milliseconds", "Lifetime::OfPayload(Unit::Milliseconds)"),
+];
+const SCANS: Names = &[
+    ("everywhere", "Scan::Everywhere"),
+    ("only", "Scan::Only"),
+    ("leading", "Scan::Leading"),
+    ("leading-id", "Scan::LeadingId"),
+];
+const EFFECTS: Names = &[
+    ("members-taken", "Effect::MembersTaken"),
+    ("new-value", "Effect::NewValue"),
+    ("new-field", "Effect::NewField"),
+    ("entry-added", "Effect::EntryAdded"),
+    ("trimmed", "Effect::Trimmed"),
+    ("claimed", "Effect::Claimed"),
+    ("auto-claimed", "Effect::AutoClaimed"),
+    ("delivered", "Effect::Delivered"),
+    ("left-taken", "Effect::ListTaken(Side::Left)"),
+    ("right-taken", "Effect::ListTaken(Side::Right)"),
+    ("list-taken", "Effect::ListTaken(Side::Given)"),
+    ("right-moved", "Effect::ListMoved(Side::Right)"),
+    ("list-moved", "Effect::ListMoved(Side::Given)"),
+    ("sorted-taken", "Effect::SortedTaken"),
+];
+const WAITS: Names = &[("first", "Wait::First"), ("last", "Wait::Last")];
 const MEANINGS: Names = &[
     ("plain", "Meaning::Plain"),
     ("depends", "Meaning::Depends"),
@@ -195,6 +224,8 @@ const MEANINGS: Names = &[
     ("seconds", "Meaning::Expires(Unit::Seconds)"),
     ("milliseconds", "Meaning::Expires(Unit::Milliseconds)"),
     ("stores", "Meaning::Stores"),
+    ("threshold", "Meaning::Threshold"),
+    ("waits", "Meaning::Waits"),
+    ("absolute", "Meaning::AbsoluteExpiry"),
 ];
-const MEANINGS_WITH_WHY: Names =
-    &[("pattern", "Meaning::Pattern"), ("refused", "Meaning::Refused"), ("exact", "Meaning::Exact")];
+const MEANINGS_WITH_WHY: Names = &[("pattern", "Meaning::Pattern"), ("refused", "Meaning::Refused")];
