@@ -226,7 +226,7 @@ async fn listen(
             // Not in step with those of other processes, which may have begun in the same moment.
             let pause = PING_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0);
             tokio::select! {
-                _ = &mut connected.driver => return Some(gone(server, "it closed the connection")),
+                _ = &mut connected.driver => return Some(gone("it closed the connection")),
                 order = orders.recv() => {
                     let order = order?;
                     (change, subscriptions) = (order.change, order.subscriptions.clone());
@@ -235,7 +235,7 @@ async fn listen(
                 }
                 () = tokio::time::sleep(pause) => {
                     if link.read(&redis::cmd("PING"), write_ms(server)).await.is_err() {
-                        return Some(gone(server, "it did not answer"));
+                        return Some(gone("it did not answer"));
                     }
                 }
             }
@@ -267,7 +267,7 @@ async fn apply(
                 refused.push((subscription, refusal(server, error)));
             }
             Ok(_) => {}
-            Err(fault) => return Err(gone(server, &fault.to_string())),
+            Err(fault) => return Err(gone(fault.to_string())),
         }
     }
     Ok(refused)
@@ -290,8 +290,8 @@ fn write_ms(server: &Server) -> u64 {
     u64::try_from(server.options.timeouts.write.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn gone(server: &Server, why: &str) -> Error {
-    Error::new(ErrorKind::Unreachable, format!("{}: {why}", server.id))
+fn gone(why: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unreachable, why)
 }
 
 fn refusal(server: &Server, error: redis::ServerError) -> Error {

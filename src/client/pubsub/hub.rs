@@ -143,8 +143,8 @@ impl Hub {
         let waiting = asked.into_iter().map(|Asked { id, subscriptions, answer }| async move {
             let answer = match timeout_at(deadline, answer).await {
                 Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => Answer::Unreachable(trouble(&id, "it has left")),
-                Err(_) => Answer::Unreachable(trouble(&id, "it did not answer in time")),
+                Ok(Err(_)) => Answer::Unreachable(trouble("it has left")),
+                Err(_) => Answer::Unreachable(trouble("it did not answer in time")),
             };
             (id, subscriptions, answer)
         });
@@ -181,20 +181,14 @@ impl Desk {
             return;
         }
         let old = std::mem::replace(&mut self.topology, topology);
-        let new = Arc::clone(&self.topology);
         self.listeners.retain(|id, listener| {
-            new.find(id).and_then(|(_, member)| address(member)).is_some_and(|address| address == *listener.address())
+            self.topology
+                .find(id)
+                .and_then(|(_, member)| address(member))
+                .is_some_and(|address| address == *listener.address())
         });
-        let mut moves: BTreeMap<(Change, NodeId), Vec<Subscription>> = BTreeMap::new();
-        for subscription in &self.wanted {
-            let mut before = homes(&old, subscription);
-            before.retain(|id| self.listeners.contains_key(id));
-            let after = homes(&new, subscription);
-            let come = after.difference(&before).map(|id| (Change::Add, id));
-            for (change, id) in come.chain(before.difference(&after).map(|id| (Change::Remove, id))) {
-                moves.entry((change, id.clone())).or_default().push(subscription.clone());
-            }
-        }
+        let has = |id: &NodeId| self.listeners.contains_key(id);
+        let moves = moves(&old, &self.topology, &self.wanted, has);
         for ((change, id), subscriptions) in moves {
             tracing::debug!(node = %id, ?change, count = subscriptions.len(), "subscriptions move");
             self.tell(change, id, subscriptions);
@@ -225,6 +219,26 @@ fn homes(topology: &Topology, subscription: &Subscription) -> BTreeSet<NodeId> {
     all.into_iter().filter(|member| address(member).is_some()).map(|member| member.id.clone()).collect()
 }
 
+/// What is to be told to whom when the topology changes; `has` are the members that have been told of the old one.
+fn moves(
+    old: &Topology,
+    new: &Topology,
+    wanted: &BTreeSet<Subscription>,
+    has: impl Fn(&NodeId) -> bool,
+) -> BTreeMap<(Change, NodeId), Vec<Subscription>> {
+    let mut moves: BTreeMap<(Change, NodeId), Vec<Subscription>> = BTreeMap::new();
+    for subscription in wanted {
+        let mut before = homes(old, subscription);
+        before.retain(&has);
+        let after = homes(new, subscription);
+        let come = after.difference(&before).map(|id| (Change::Add, id));
+        for (change, id) in come.chain(before.difference(&after).map(|id| (Change::Remove, id))) {
+            moves.entry((change, id.clone())).or_default().push(subscription.clone());
+        }
+    }
+    moves
+}
+
 /// Where a member can be listened at.
 fn address(member: &Member) -> Option<Address> {
     match member.state {
@@ -239,14 +253,14 @@ fn judge(subscriptions: &[Subscription], answers: &[(NodeId, Vec<Subscription>, 
     let mut text = "no owner of a channel can be listened at now".to_owned();
     let mut heard = BTreeSet::new();
     let (mut nth, mut denied) = (0, None);
-    for (_, subscriptions, answer) in answers {
+    for (id, subscriptions, answer) in answers {
         match answer {
             Answer::Done => heard.extend(subscriptions),
             Answer::Refused(error) => return Err(error.clone()),
             Answer::Unreachable(error) => {
                 denied = denied.or((error.kind() == ErrorKind::Denied).then_some(error));
                 // Writing to a string cannot fail.
-                let _ = write!(text, "{} {error}", if nth == 0 { ":" } else { ";" });
+                let _ = write!(text, "{} {id}: {error}", if nth == 0 { ":" } else { ";" });
                 nth += 1;
             }
         }
@@ -263,6 +277,78 @@ fn judge(subscriptions: &[Subscription], answers: &[(NodeId, Vec<Subscription>, 
         .with_hint("`redis-ring status` shows the members; one owner of each channel must be up and answer"))
 }
 
-fn trouble(id: &NodeId, why: &str) -> Error {
-    Error::new(ErrorKind::Unreachable, format!("{id}: {why}"))
+fn trouble(why: &str) -> Error {
+    Error::new(ErrorKind::Unreachable, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::{Config, Epoch, Parts, Phase, Placed, Step};
+
+    fn id(name: &str) -> NodeId {
+        NodeId::new(name).unwrap()
+    }
+
+    fn topology(serving: &[&str], next: &[&str], old: &[&str], states: &[(&str, State)]) -> Topology {
+        let ring = |names: &[&str]| names.iter().map(|name| (id(name), Placed::default())).collect();
+        let state = |name: &str| states.iter().find(|(other, _)| *other == name).map_or(State::Up, |(_, state)| *state);
+        let members = [serving, next, old].concat().into_iter().map(|name| {
+            let mut member = Member::faulty(id(name), "");
+            (member.state, member.addr) = (state(name), Some("redis://127.0.0.1:1".to_owned()));
+            (id(name), member)
+        });
+        Topology::new(Parts {
+            config: Config::default(),
+            epoch: Epoch(1),
+            step: Step(1),
+            phase: Phase::Still,
+            serving: ring(serving),
+            next: ring(next),
+            old: ring(old),
+            copies_next: None,
+            copies_old: None,
+            members: members.collect(),
+        })
+        .unwrap()
+    }
+
+    fn subscription(kind: Kind, name: &str) -> Subscription {
+        Subscription { kind, name: name.as_bytes().into() }
+    }
+
+    #[test]
+    fn a_channel_is_at_home_with_all_owners_of_all_rings_that_are_not_down() {
+        let all = topology(&["a", "b"], &["c", "d"], &["e", "f"], &[("b", State::Down), ("c", State::Joining)]);
+        let channel = subscription(Kind::Channel, "news");
+        let names = |homes: BTreeSet<NodeId>| homes.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(homes(&all, &channel)), ["a", "c", "d", "e", "f"]);
+        assert_eq!(names(homes(&all, &subscription(Kind::Pattern, "n*"))), ["a", "c", "d", "e", "f"]);
+        let many = topology(&["a", "b", "c", "d", "e"], &[], &[], &[]);
+        let owners: BTreeSet<NodeId> = many.locate(b"news").owners.into_iter().collect();
+        assert_eq!(homes(&many, &channel), owners);
+        assert_eq!(homes(&many, &subscription(Kind::ShardChannel, "{news}1")), owners, "hash tags count");
+    }
+
+    #[test]
+    fn a_change_of_the_ring_moves_what_it_moves_and_nothing_else() {
+        let wanted: BTreeSet<_> = (0..200).map(|i| subscription(Kind::Channel, &format!("c{i}"))).collect();
+        let (old, new) = (topology(&["a", "b", "c"], &[], &[], &[]), topology(&["a", "b", "c", "d"], &[], &[], &[]));
+        let moves = moves(&old, &new, &wanted, |_| true);
+        let told = |change, name: &str| moves.get(&(change, id(name))).map_or(0, Vec::len);
+        assert_eq!(told(Change::Add, "a") + told(Change::Add, "b") + told(Change::Add, "c"), 0);
+        assert_eq!(told(Change::Remove, "d"), 0);
+        let came = told(Change::Add, "d");
+        let left: usize = ["a", "b", "c"].iter().map(|name| told(Change::Remove, name)).sum();
+        assert!(came > 0 && came == left, "{came} and {left}");
+    }
+
+    #[test]
+    fn a_member_that_is_reached_anew_is_told_everything_again() {
+        let wanted: BTreeSet<_> = [subscription(Kind::Channel, "c"), subscription(Kind::Pattern, "p")].into();
+        let same = topology(&["a", "b"], &[], &[], &[]);
+        let moves = moves(&same, &same, &wanted, |member| *member != id("a"));
+        assert_eq!(moves.len(), 1);
+        assert_eq!(moves[&(Change::Add, id("a"))].len(), 2);
+    }
 }
