@@ -79,6 +79,10 @@ async fn a_message_is_heard_once_and_its_receivers_are_counted_once() {
 /// As redis-rs's own tests and examples have it, but for where the client and the connection come from.
 #[tokio::test]
 async fn a_program_for_redis_rs_runs_unchanged() {
+    tokio::time::timeout(SOON, program()).await.expect("its messages in time");
+}
+
+async fn program() {
     let ring = FixedRing::start(3).await;
     let client = ring.client().await;
     let mut publish_conn = client.connection();
@@ -378,6 +382,24 @@ async fn a_message_that_was_sent_and_not_answered_is_not_sent_again() {
     assert_eq!(next(&mut messages).await.1, "once");
     assert_eq!(publish(&mut publishing.connection(), "c", "next").await, 1, "the other owner takes it");
     assert_eq!(next(&mut messages).await.1, "next");
+}
+
+#[tokio::test]
+async fn only_the_first_messages_wait_for_an_owner_that_hangs() {
+    let ring = FixedRing::start(2).await;
+    let forever = Duration::from_secs(3600);
+    let client = ring.builder().timeouts(Timeouts { write: forever, ..Timeouts::default() }).open().await.unwrap();
+    let primary = client.locate("c").owners[0].clone();
+    ring.server(&primary).stop().unwrap();
+    // Nobody gives the server up in this test's time, but it is known to be silent.
+    eventually(SOON, "the other owner takes it", || {
+        let mut publisher = client.connection();
+        async move {
+            let published = publisher.publish::<_, _, i64>("c", "x");
+            tokio::time::timeout(Duration::from_millis(50), published).await.is_ok_and(|reply| reply.is_ok())
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
