@@ -8,18 +8,23 @@
 //! A command that the table does not have is refused. The tempting guess, that the first argument is the key, sends
 //! whole scripts and cursors to the wrong server.
 
+mod effect;
 mod index;
 mod keys;
 mod options;
 mod refusal;
 mod request;
 mod row;
+mod split;
+mod state;
 #[rustfmt::skip]
 mod table;
+mod wait;
 
 #[cfg(test)]
 mod tests;
 
+pub use effect::{Carried, Expect, Unreadable, delivered_up_to, effect, probes, written_keys};
 pub use index::{lookup, lookup_sub, resolve};
 pub use keys::{Key, NoKeys, keys};
 pub use refusal::{Refusal, RefusalKind};
@@ -28,4 +33,7 @@ pub use row::{
     Access, Answer, Begin, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication,
     Role, Row, Scan, Side, Split, Support, Takes, Unit, Wait, Why, Word,
 };
+pub use split::{Part, merge, split};
+pub use state::{restore, state_probes};
 pub use table::ROWS;
+pub use wait::{longest_wait, wait_for_entries, with_wait, without_wait};

@@ -4,8 +4,12 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use super::keys::NoKeys;
+use redis::Cmd;
+
+use super::keys::{NoKeys, keys};
+use super::request::words;
 use super::row::{Row, Why};
+use crate::placement::Token;
 
 /// A command that the ring does not send, the reason, and the way around it.
 ///
@@ -137,7 +141,7 @@ impl Refusal {
     /// For keys that must share a hash tag and do not.
     ///
     /// Owners that are equal by accident would do today, and be different ones as soon as the ring grows.
-    pub(super) fn different_tags(row: &'static Row, one: &[u8], other: &[u8]) -> Self {
+    pub(crate) fn different_tags(row: &'static Row, one: &[u8], other: &[u8]) -> Self {
         let mut refusal = Self::new(
             row,
             RefusalKind::Usage,
@@ -146,6 +150,15 @@ impl Refusal {
         );
         refusal.keys = Some(format!("{} and {} do not", printable_key(one), printable_key(other)));
         refusal
+    }
+
+    /// For a command that names keys of different tags, where it cannot be split.
+    pub(crate) fn of_strangers(cmd: &Cmd, row: &'static Row) -> Self {
+        let mut found: Vec<&[u8]> = Vec::new();
+        let _ = keys(row, words(cmd), |key| found.push(key.bytes));
+        let one = found.first().copied().unwrap_or_default();
+        let stranger = found.iter().find(|key| Token::of_key(key) != Token::of_key(one));
+        Self::different_tags(row, one, stranger.copied().unwrap_or(one))
     }
 
     fn new(row: &'static Row, kind: RefusalKind, reason: &'static str, hint: &'static str) -> Self {

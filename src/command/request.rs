@@ -347,7 +347,7 @@ pub fn with_cursor(cmd: &Cmd, cursor: u64) -> Cmd {
 
 /// The arguments, the name first; `None` is a cursor.
 #[inline]
-fn words(cmd: &Cmd) -> impl Clone + ExactSizeIterator<Item = Option<&[u8]>> {
+pub(super) fn words(cmd: &Cmd) -> impl Clone + ExactSizeIterator<Item = Option<&[u8]>> {
     cmd.args_iter().map(|arg| match arg {
         Arg::Simple(bytes) => Some(bytes),
         // `Arg` may grow variants; whatever they are, their bytes are not known here, just as a cursor's are not.

@@ -320,8 +320,8 @@ pub static ROWS: [Row; 366] = [
     Row { name: "watch", upper: "WATCH", arity: -2, kind: Kind::Plain, keys: Keys::Many(KEYS_LIKE_EXISTS), access: Access::None, split: Split::Connection, replication: Replication::None, effect: Effect::None, wait: Wait::Never, options: None, no_effect: NoEffect::Unproven, lifetime: Lifetime::None, answer: Answer::Whole, support: Support::Never(&TRANSACTION) },
     Row { name: "xack", upper: "XACK", arity: -4, kind: Kind::Plain, keys: Keys::One(1), access: Access::Write, split: Split::OneKey, replication: Replication::Deterministic, effect: Effect::None, wait: Wait::Never, options: None, no_effect: NoEffect::Zero, lifetime: Lifetime::None, answer: Answer::Whole, support: Support::Runs },
     Row { name: "xadd", upper: "XADD", arity: -5, kind: Kind::Plain, keys: Keys::One(1), access: Access::Write, split: Split::OneKey, replication: Replication::Deterministic, effect: Effect::EntryAdded, wait: Wait::Never, options: Some(&XADD_OPTIONS), no_effect: NoEffect::Nil, lifetime: Lifetime::None, answer: Answer::Whole, support: Support::Runs },
-    Row { name: "xautoclaim", upper: "XAUTOCLAIM", arity: -6, kind: Kind::Plain, keys: Keys::One(1), access: Access::Write, split: Split::OneKey, replication: Replication::Effect, effect: Effect::AutoClaimed, wait: Wait::Never, options: None, no_effect: NoEffect::Unproven, lifetime: Lifetime::None, answer: Answer::Whole, support: Support::Runs },
-    Row { name: "xclaim", upper: "XCLAIM", arity: -6, kind: Kind::Plain, keys: Keys::One(1), access: Access::Write, split: Split::OneKey, replication: Replication::Effect, effect: Effect::Claimed, wait: Wait::Never, options: None, no_effect: NoEffect::Unproven, lifetime: Lifetime::None, answer: Answer::Whole, support: Support::Runs },
+    Row { name: "xautoclaim", upper: "XAUTOCLAIM", arity: -6, kind: Kind::Plain, keys: Keys::One(1), access: Access::Write, split: Split::OneKey, replication: Replication::Effect, effect: Effect::AutoClaimed, wait: Wait::Never, options: Some(&XAUTOCLAIM_OPTIONS), no_effect: NoEffect::Unproven, lifetime: Lifetime::None, answer: Answer::Whole, support: Support::Runs },
+    Row { name: "xclaim", upper: "XCLAIM", arity: -6, kind: Kind::Plain, keys: Keys::One(1), access: Access::Write, split: Split::OneKey, replication: Replication::Effect, effect: Effect::Claimed, wait: Wait::Never, options: Some(&XCLAIM_OPTIONS), no_effect: NoEffect::Unproven, lifetime: Lifetime::None, answer: Answer::Whole, support: Support::Runs },
     Row { name: "xdel", upper: "XDEL", arity: -3, kind: Kind::Plain, keys: Keys::One(1), access: Access::Write, split: Split::OneKey, replication: Replication::Deterministic, effect: Effect::None, wait: Wait::Never, options: None, no_effect: NoEffect::Zero, lifetime: Lifetime::None, answer: Answer::Whole, support: Support::Runs },
     Row { name: "xgroup", upper: "XGROUP", arity: -2, kind: Kind::Container, keys: Keys::None, access: Access::None, split: Split::OneKey, replication: Replication::None, effect: Effect::None, wait: Wait::Never, options: None, no_effect: NoEffect::Unproven, lifetime: Lifetime::None, answer: Answer::Whole, support: Support::Runs },
     Row { name: "xgroup|create", upper: "XGROUP CREATE", arity: -5, kind: Kind::Subcommand, keys: Keys::One(2), access: Access::Write, split: Split::OneKey, replication: Replication::Deterministic, effect: Effect::None, wait: Wait::Never, options: None, no_effect: NoEffect::Unproven, lifetime: Lifetime::None, answer: Answer::Whole, support: Support::Runs },
@@ -588,6 +588,28 @@ const XADD_OPTIONS: Options = Options {
         Word { word: "MAXLEN", takes: Takes::Threshold, meaning: Meaning::Threshold },
         Word { word: "MINID", takes: Takes::Threshold, meaning: Meaning::Threshold },
         Word { word: "LIMIT", takes: Takes::Exactly(1), meaning: Meaning::Plain },
+    ],
+};
+
+const XAUTOCLAIM_OPTIONS: Options = Options {
+    from: 6,
+    scan: Scan::Everywhere,
+    words: &[
+        Word { word: "COUNT", takes: Takes::Exactly(1), meaning: Meaning::Plain },
+        Word { word: "JUSTID", takes: Takes::Exactly(0), meaning: Meaning::Plain },
+    ],
+};
+
+const XCLAIM_OPTIONS: Options = Options {
+    from: 5,
+    scan: Scan::Everywhere,
+    words: &[
+        Word { word: "IDLE", takes: Takes::Exactly(1), meaning: Meaning::Plain },
+        Word { word: "TIME", takes: Takes::Exactly(1), meaning: Meaning::Plain },
+        Word { word: "RETRYCOUNT", takes: Takes::Exactly(1), meaning: Meaning::Plain },
+        Word { word: "FORCE", takes: Takes::Exactly(0), meaning: Meaning::Plain },
+        Word { word: "JUSTID", takes: Takes::Exactly(0), meaning: Meaning::Plain },
+        Word { word: "LASTID", takes: Takes::Exactly(1), meaning: Meaning::Plain },
     ],
 };
 

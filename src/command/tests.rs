@@ -230,7 +230,7 @@ fn refusals_name_the_command_the_reason_and_a_way_around() {
     assert_eq!(
         text("nosuch secret"),
         "NOSUCH is not known to the ring: neither its keys nor its effect can be told; hint: check the spelling; \
-         commands of modules and of servers newer than the table come with a later version"
+         a command of a module must be known to the servers"
     );
     assert_eq!(
         text("config secret x"),

@@ -3,15 +3,21 @@
 //! A [`Core`] holds the snapshot that everybody reads once per request; [`Core::run`] decides with the command table
 //! whether a call is a read or a write and hands it on.
 
+mod batch;
 mod channels;
+mod groups;
 mod owners;
 mod part;
+mod pipeline;
 mod polling;
 mod publish;
 mod read;
 mod reply;
+mod report;
 mod round;
+mod split;
 mod stats;
+mod steps;
 mod stripe;
 mod write;
 
@@ -22,21 +28,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use redis::{Cmd, RedisFuture, Value};
+use redis::{Cmd, Pipeline, RedisFuture, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::command::{self, Answer, Plan, Refusal, Repeat};
+use crate::command::{self, Answer, Plan, Refusal, Repeat, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
 use crate::node::{ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
-use crate::policy::{ReadPolicy, WritePolicy};
+use crate::policy::{ReadPolicy, ScriptPolicy, WritePolicy};
 
 use stats::Counters;
 pub use stats::Stats;
+use steps::{Step, Tokens};
 use stripe::Stripes;
 
 /// What decides how commands are run.
@@ -45,6 +52,7 @@ pub(crate) struct ExecOptions {
     pub(crate) connect: ConnectOptions,
     pub(crate) read_policy: ReadPolicy,
     pub(crate) write_policy: WritePolicy,
+    pub(crate) script_policy: ScriptPolicy,
 }
 
 /// The part of a client that runs commands.
@@ -244,6 +252,14 @@ impl Core {
                 Box::pin(publish::publish(self, snapshot, cmd, Token::of_key(channel)))
             }
             Ok(Plan::Channels { .. }) => Box::pin(channels::ask(self, snapshot, cmd)),
+            Ok(plan @ Plan::Write { row, key, .. }) => {
+                let tokens = Tokens::One(Token::of_key(key));
+                let step = Step::new(cmd, &plan, tokens, self.options.script_policy == ScriptPolicy::Repeat);
+                Box::pin(async move { told(self, snapshot, row, step).await.map_err(Into::into) })
+            }
+            Ok(Plan::Split { row, merge }) => {
+                Box::pin(async move { split::run(self, snapshot, cmd, row, merge).await.map_err(Into::into) })
+            }
             Ok(plan) => {
                 let error =
                     Error::new(ErrorKind::Refused, format!("{} does not run on the ring yet", plan.row().upper));
@@ -253,12 +269,30 @@ impl Core {
         }
     }
 
+    /// Runs the commands of a pipeline, as [`redis::aio::ConnectionLike::req_packed_commands`] has them.
+    pub(crate) async fn run_all(
+        self: &Arc<Core>,
+        snapshot: &Arc<Snapshot>,
+        pipeline: &Pipeline,
+    ) -> redis::RedisResult<Vec<Value>> {
+        pipeline::run(self, snapshot, pipeline).await.map_err(Into::into)
+    }
+
     #[cold]
     fn refused(&self, refusal: Refusal) -> redis::RedisError {
+        self.refusal(refusal).into()
+    }
+
+    fn refusal(&self, refusal: Refusal) -> Error {
         tracing::debug!(command = %refusal.command, "refused");
         let hint = refusal.hint;
-        Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint).into()
+        Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint)
     }
+}
+
+/// One command that the copies get by its effect.
+async fn told(core: &Arc<Core>, snapshot: &Arc<Snapshot>, _row: &'static Row, step: Step) -> Result<Value> {
+    groups::one(core, snapshot, step).await
 }
 
 /// As `Box::pin`, but the box is there before the future, which is made in it: `Box::pin` copies the whole of it, room
