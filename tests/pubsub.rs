@@ -141,6 +141,33 @@ async fn a_pattern_hears_every_channel_once_whoever_owns_it() {
 }
 
 #[tokio::test]
+async fn pipelines_transactions_and_scripts_publish_once() {
+    let ring = FixedRing::start(4).await;
+    let client = ring.client().await;
+    let mut pubsub = client.pubsub();
+    pubsub.subscribe(&["{room}:events", "elsewhere"]).await.unwrap();
+    let mut messages = pubsub.into_on_message();
+    let mut connection = client.connection();
+    let mut pipeline = redis::pipe();
+    pipeline.set("{room}:last", 1).publish("{room}:events", "one").publish("elsewhere", "two").get("{room}:last");
+    let replies: (String, i64, i64, i64) = pipeline.query_async(&mut connection).await.unwrap();
+    assert_eq!(replies, ("OK".to_owned(), 1, 1, 1));
+    let heard = BTreeSet::from([next(&mut messages).await.1, next(&mut messages).await.1]);
+    assert_eq!(heard, BTreeSet::from(["one".to_owned(), "two".to_owned()]));
+    let mut transaction = redis::pipe();
+    transaction.atomic().incr("{room}:last", 1).publish("{room}:events", "three");
+    let replies: (i64, i64) = transaction.query_async(&mut connection).await.unwrap();
+    assert_eq!((replies, next(&mut messages).await.1), ((2, 1), "three".to_owned()));
+    let script = "redis.call('INCR', KEYS[1]); return redis.call('PUBLISH', KEYS[2], ARGV[1])";
+    let mut eval = cmd("EVAL");
+    eval.arg(script).arg(2).arg(&["{room}:last", "{room}:events", "four"]);
+    let receivers: i64 = eval.query_async(&mut connection).await.unwrap();
+    assert_eq!((receivers, next(&mut messages).await.1), (1, "four".to_owned()));
+    publish(&mut connection, "{room}:events", "last").await;
+    assert_eq!(next(&mut messages).await.1, "last", "nothing came twice");
+}
+
+#[tokio::test]
 async fn shard_channels_are_apart_from_channels() {
     let ring = FixedRing::start(3).await;
     let client = ring.client().await;

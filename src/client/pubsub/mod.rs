@@ -57,6 +57,10 @@ use hub::Hub;
 /// A PUBLISH whose reply was lost is not repeated, and its error says that the outcome is unknown. Messages of one
 /// publisher to one channel arrive in their order, but for those around the death of the member that they went through.
 ///
+/// A script or a function publishes where it runs, at the owner of its keys: give the channel their hash tag, and its
+/// owners are the same. One that is repeated at each copy ([`ScriptPolicy::Repeat`](crate::policy::ScriptPolicy::Repeat))
+/// publishes at each.
+///
 /// Keyspace notifications are messages that each server publishes itself, for its own copy of a key: a pattern hears of
 /// each write as many times as there are copies.
 ///
