@@ -9,7 +9,7 @@ use super::index::{lookup, resolve};
 use super::keys::{NoKeys, keys};
 use super::options::{Stores, call};
 use super::refusal::Refusal;
-use super::row::{Access, Keys, Kind, Lifetime, Merge, NoEffect, Replication, Row, Split, Support, Unit, Wait};
+use super::row::{Access, Echo, Keys, Kind, Lifetime, Merge, NoEffect, Replication, Row, Split, Support, Unit, Wait};
 use crate::placement::Token;
 
 /// Keys that begin so are the ring's own.
@@ -227,6 +227,9 @@ pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
     if key.starts_with(RESERVED) {
         return Err(Refusal::reserved_key(row));
     }
+    if row.echo == Echo::Repeats && words(cmd).flatten().any(|word| std::str::from_utf8(word).is_err()) {
+        return Err(Refusal::not_utf8(row));
+    }
     if row.access == Access::Read && row.options.is_none() && row.wait == Wait::Never {
         return Ok(Plan::Read { row, key });
     }
@@ -302,6 +305,12 @@ pub fn name(cmd: &Cmd) -> &'static str {
     let mut args = words(cmd);
     let name = args.next().flatten().unwrap_or_default();
     resolve(name, args.next().map(Option::unwrap_or_default)).map_or("UNKNOWN", |row| row.upper)
+}
+
+/// The arguments of a call, the name first; a cursor is empty.
+#[must_use]
+pub fn arguments(cmd: &Cmd) -> Vec<&[u8]> {
+    words(cmd).map(Option::unwrap_or_default).collect()
 }
 
 /// The argument at `at` (the name is 0); `None` where there is none or a cursor.

@@ -18,11 +18,13 @@ mod reload;
 mod reply;
 mod report;
 mod round;
+mod script;
 mod scripts;
 mod split;
 mod stats;
 mod steps;
 mod stripe;
+mod unknown;
 mod whole;
 mod write;
 
@@ -38,7 +40,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::command::{self, Answer, Plan, Refusal, Repeat, Row};
+use crate::command::{self, Answer, Plan, Refusal, RefusalKind, Repeat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
@@ -51,7 +53,6 @@ use pause::Pause;
 use scripts::Scripts;
 use stats::Counters;
 pub use stats::Stats;
-use steps::{Step, Tokens};
 use stripe::Stripes;
 pub use whole::DbSize;
 pub(crate) use whole::{Part, Position};
@@ -80,6 +81,8 @@ pub(crate) struct Core {
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
     counters: Counters,
+    /// What the servers said about commands that the table does not have.
+    unknown: unknown::Known,
     stripes: Stripes,
     /// Writes that begin wait while it is held.
     pause: Arc<Pause>,
@@ -145,6 +148,7 @@ impl Core {
             ticker,
             changed,
             counters: Counters::default(),
+            unknown: unknown::Known::default(),
             stripes: Stripes::new(),
             read_ms,
             write_ms,
@@ -261,11 +265,12 @@ impl Core {
         cmd: &'a Cmd,
     ) -> RedisFuture<'a, Value> {
         match command::plan(cmd) {
-            Ok(Plan::Read { key, row }) => {
+            Ok(plan @ Plan::Read { key, row }) => {
                 let token = Token::of_key(key);
                 match row.answer {
                     Answer::Whole => boxed(|| read::read(self, snapshot, senders, cmd, token)),
                     Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
+                    Answer::LacksScript => self.run_other(snapshot, cmd, Ok(plan)),
                 }
             }
             Ok(plan @ Plan::Write { key, repeat: Repeat::Absolute | Repeat::Deterministic, .. }) => {
@@ -289,11 +294,11 @@ impl Core {
                 Box::pin(publish::publish(self, snapshot, cmd, Token::of_key(channel)))
             }
             Ok(Plan::Channels { .. }) => Box::pin(channels::ask(self, snapshot, cmd)),
-            Ok(plan @ Plan::Write { row, key, .. }) => {
-                let tokens = Tokens::One(Token::of_key(key));
-                let step = Step::new(cmd, &plan, tokens, self.options.script_policy == ScriptPolicy::Repeat);
-                Box::pin(async move { told(self, snapshot, row, step).await.map_err(Into::into) })
+            Ok(Plan::Write { .. }) => {
+                Box::pin(async move { script::write(self, snapshot, cmd).await.map_err(Into::into) })
             }
+            Ok(Plan::Read { row, key }) => Box::pin(script::read_only(self, snapshot, cmd, row, Token::of_key(key))),
+            Ok(Plan::Keyless { row }) => Box::pin(script::keyless(self, snapshot, cmd, row)),
             Ok(Plan::Split { row, merge }) => {
                 Box::pin(async move { split::run(self, snapshot, cmd, row, merge).await.map_err(Into::into) })
             }
@@ -303,6 +308,9 @@ impl Core {
                 let error =
                     Error::new(ErrorKind::Refused, format!("{} does not run on the ring yet", plan.row().upper));
                 Box::pin(std::future::ready(Err(error.into())))
+            }
+            Err(refusal) if refusal.kind == RefusalKind::Unknown => {
+                Box::pin(async move { unknown::run(self, snapshot, cmd, refusal).await.map_err(Into::into) })
             }
             Err(refusal) => Box::pin(std::future::ready(Err(self.refused(refusal)))),
         }
@@ -327,11 +335,6 @@ impl Core {
         let hint = refusal.hint;
         Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint)
     }
-}
-
-/// One command that the copies get by its effect.
-async fn told(core: &Arc<Core>, snapshot: &Arc<Snapshot>, _row: &'static Row, step: Step) -> Result<Value> {
-    groups::one(core, snapshot, step).await
 }
 
 /// As `Box::pin`, but the box is there before the future, which is made in it: `Box::pin` copies the whole of it, room
