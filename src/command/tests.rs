@@ -133,6 +133,7 @@ fn what_may_wait_says_how_long() {
         ("XREAD BLOCK 0 STREAMS k $", "wait 2 Milliseconds k"),
         ("XREAD COUNT 1 block 5 STREAMS k $", "wait 4 Milliseconds k"),
         ("XREADGROUP GROUP g c BLOCK 5 STREAMS k >", "wait 5 Milliseconds k"),
+        ("XREADGROUP BLOCK 5 GROUP g c STREAMS k >", "wait 2 Milliseconds k"),
     ] {
         assert_eq!(says(line), plan, "{line}");
     }
