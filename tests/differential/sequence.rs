@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fastrand::Rng;
 use redis::{Cmd, Value};
-use redis_ring::command::{Support, plan, resolve};
+use redis_ring::command::{Split, Support, plan, resolve};
 
 use super::oracle::{Call, Oracle};
 use super::ring::{Batch, Done, Ring};
@@ -267,10 +267,16 @@ impl<'a> Sequence<'a> {
 
 /// Whether calls of the form may be part of such a batch.
 fn may_join(form: &Form, batch: Batch) -> bool {
+    let is_split = |form: &Form| form.text.contains("*>");
+    let has_keys = |form: &Form| {
+        let of_keys = |split| matches!(split, Split::OneKey | Split::SameToken | Split::PerKey(_) | Split::Script);
+        form.rows.iter().all(|row| of_keys(row.split))
+    };
     match batch {
         Batch::One => true,
         Batch::Pipeline => !form.single && !form.alone,
-        Batch::Atomic => !form.single && !form.alone && !form.text.contains("*>"),
+        // All its keys have the same owners.
+        Batch::Atomic => !form.single && !form.alone && has_keys(form) && !is_split(form),
     }
 }
 
