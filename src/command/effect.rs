@@ -8,6 +8,8 @@ mod groups;
 mod lists;
 mod reading;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 use std::fmt;

@@ -623,9 +623,10 @@ const XREAD_OPTIONS: Options = Options {
 };
 
 const XREADGROUP_OPTIONS: Options = Options {
-    from: 4,
+    from: 1,
     scan: Scan::Leading,
     words: &[
+        Word { word: "GROUP", takes: Takes::Exactly(2), meaning: Meaning::Plain },
         Word { word: "COUNT", takes: Takes::Exactly(1), meaning: Meaning::Plain },
         Word { word: "BLOCK", takes: Takes::Exactly(1), meaning: Meaning::Waits },
         Word { word: "NOACK", takes: Takes::Exactly(0), meaning: Meaning::Plain },

@@ -6,21 +6,21 @@
 
 use std::collections::HashSet;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all};
 use redis::{Pipeline, Value};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::owners::Owners;
-use super::polling::{poll_unconstrained, yield_once};
+use super::polling::{both, poll_unconstrained, yield_once};
 use super::reply::{Verdict, is_error, judge};
 use super::round::{Failures, Place};
-use super::steps::Step;
+use super::steps::{Copying, Step};
 use super::{Core, Snapshot, boxed, report};
 use crate::command::{self, Carried, Expect};
 use crate::error::Error;
@@ -75,7 +75,7 @@ impl Batch {
     ///
     /// To be called from a poll: the commands are enqueued under the locks of all their keys, so that the order of calls
     /// is the order on every connection.
-    pub(super) fn begin(mut self, cx: &mut Context<'_>) -> impl Future<Output = Ended> + Send + 'static {
+    pub(super) fn begin(mut self, cx: &mut Context<'_>) -> impl Future<Output = Ended> + Send + use<> {
         let mut tokens: Vec<Token> = self.steps.iter().flat_map(|step| step.tokens.all()).copied().collect();
         tokens.sort_unstable_by_key(|token| token.0);
         tokens.dedup();
@@ -84,10 +84,15 @@ impl Batch {
         }
         let stripes = self.core.stripes.clone();
         let mut locked = stripes.lock_all(&tokens);
-        let place = |token: &Token| Some(Place::new(stripes.clone(), *token, locked.take(*token)?));
-        let places: Vec<Place> = tokens.iter().filter_map(place).collect();
-        let mut running = boxed(|| self.run(tokens, places));
-        let polled = poll_unconstrained(running.as_mut(), cx);
+        let at_once = self.is_absolute() && tokens.iter().all(|token| locked.is_free(*token));
+        let mut running = if at_once {
+            Either::Left(boxed(|| self.run_at_once()))
+        } else {
+            let place = |token: &Token| Some(Place::new(stripes.clone(), *token, locked.take(*token)?));
+            let places: Vec<Place> = tokens.iter().filter_map(place).collect();
+            Either::Right(boxed(|| self.run(tokens, places)))
+        };
+        let polled = poll_unconstrained(Pin::new(&mut running), cx);
         drop(locked);
         async move {
             match polled {
@@ -95,6 +100,12 @@ impl Batch {
                 Poll::Pending => running.await,
             }
         }
+    }
+
+    /// Whether the copies need not wait for what the primary says.
+    fn is_absolute(&self) -> bool {
+        let absolute = |step: &Step| matches!(step.copying, Copying::Nothing | Copying::Absolute);
+        !self.atomic && self.executed_at.is_none() && self.steps.iter().all(absolute)
     }
 
     fn link(&self, owner: MemberIndex) -> Option<&Arc<Link>> {
@@ -162,9 +173,6 @@ impl Batch {
         if let Some(early) = self.early.take_if(|_| again.is_empty()) {
             let _ = early.send(answered.iter().map(|answered| answered.reply.clone()).collect());
         }
-        for place in &places {
-            place.turn().await;
-        }
         let settled = if carried.is_empty() {
             drop(places);
             Ok(())
@@ -172,6 +180,60 @@ impl Batch {
             self.carry(&tokens, places, &carried, &groups).await
         };
         self.end(answered, aborted, untold, &again, settled)
+    }
+
+    /// Sends the primary and the copies the same at the same time: nobody stands in line for these keys, and what all
+    /// steps write is the same wherever it runs.
+    async fn run_at_once(self) -> Ended {
+        let (wire, shape) = self.wire();
+        let written = self.steps.iter().filter(|step| step.copying.writes());
+        let sent: Vec<Carried> = written.map(|step| Carried { cmd: step.cmd.clone(), expect: Expect::Any }).collect();
+        let (copied, flat) = self.copied(&sent, &vec![1; sent.len()]);
+        let roomy = self.owners.all().iter().all(|owner| self.link(*owner).is_some_and(|link| link.has_room()));
+        let links: Vec<(MemberIndex, &Arc<Link>)> =
+            self.copies().filter_map(|copy| Some((copy, self.link(copy)?))).collect();
+        let Some(link) = self.link(self.owners.primary()).filter(|_| roomy) else {
+            yield_once().await;
+            return self.lost(&Fault::Full);
+        };
+        let write_ms = self.core.write_ms;
+        let copying = join_all(links.iter().map(|(_, link)| link.batch_of_copies(&copied, write_ms)));
+        let (replies, copies) = both(pin!(link.batch(&wire, write_ms)), pin!(copying)).await;
+        let answered = match replies.map(|replies| self.read(replies, &shape)) {
+            Ok(Some((answered, _))) => answered,
+            Ok(None) => return self.nonsense(),
+            Err(fault) => return self.lost(&fault),
+        };
+        let again = self.unavailable(&answered);
+        let written = self.steps.iter().zip(&answered).filter(|(step, _)| step.copying.writes());
+        let expected: Vec<Carried> = sent
+            .into_iter()
+            .zip(written)
+            .map(|(sent, (_, answered))| Carried { expect: Expect::Reply(answered.reply.clone()), ..sent })
+            .collect();
+        let mut settled = Ok(());
+        for ((copy, link), replies) in links.into_iter().zip(copies) {
+            let replies = match replies {
+                Ok(replies) => flat.flat(replies),
+                Err(fault) => {
+                    self.silent(copy, &fault);
+                    continue;
+                }
+            };
+            if let Err(error) = self.compare(copy, link, &expected, replies).await {
+                settled = Err(error);
+            }
+        }
+        self.end(answered, false, Vec::new(), &again, settled)
+    }
+
+    /// A copy did not answer.
+    fn silent(&self, copy: MemberIndex, fault: &Fault) {
+        tracing::debug!(node = %self.id(copy), %fault, "a copy did not answer");
+        if !matches!(fault, Fault::Full) {
+            self.snapshot.seat(copy).node.failed();
+        }
+        report::missed(&self.core, &self.snapshot, self.id(copy), self.name());
     }
 
     /// The commands for the primary, and how many replies belong to which.
@@ -241,6 +303,9 @@ impl Batch {
         carried: &[Carried],
         groups: &[usize],
     ) -> Result<(), Error> {
+        for place in &places {
+            place.turn().await;
+        }
         let (wire, shape) = self.copied(carried, groups);
         let links: Vec<(MemberIndex, &Arc<Link>)> =
             self.copies().filter_map(|copy| Some((copy, self.link(copy)?))).collect();
@@ -263,11 +328,7 @@ impl Batch {
             let replies = match replies {
                 Ok(replies) => replies,
                 Err(fault) => {
-                    tracing::debug!(node = %self.id(copy), %fault, "a copy did not answer");
-                    if !matches!(fault, Fault::Full) {
-                        self.snapshot.seat(copy).node.failed();
-                    }
-                    report::missed(&self.core, &self.snapshot, self.id(copy), self.name());
+                    self.silent(copy, &fault);
                     continue;
                 }
             };
@@ -316,15 +377,25 @@ impl Batch {
             return Ok(());
         };
         self.find_again(link, carried, &mut replies).await;
-        if let Some(reply) = replies.iter().find(|reply| judge(reply) == Verdict::OutOfMemory) {
+        let refused = |carried: &Carried| match &carried.expect {
+            Expect::Reply(reply) if is_error(reply) => Some(reply.clone()),
+            _ => None,
+        };
+        let pairs = || carried.iter().zip(&replies);
+        if let Some(reason) = pairs().find_map(|(carried, reply)| refused(carried).filter(|_| !is_error(reply))) {
+            return Err(report::refused(core, id, reason));
+        }
+        let failed = || pairs().filter(|(carried, reply)| is_error(reply) && refused(carried).is_none());
+        if let Some((_, reply)) = failed().find(|(_, reply)| judge(reply) == Verdict::OutOfMemory) {
             return Err(report::no_memory(core, id, reply));
         }
-        if replies.iter().any(is_error) {
+        if failed().next().is_some() {
             report::missed(core, &self.snapshot, id, self.name());
             return Ok(());
         }
         self.snapshot.seat(copy).node.succeeded();
         let differs = |(carried, reply): (&Carried, &Value)| match &carried.expect {
+            Expect::Reply(expected) if is_error(expected) => false,
             Expect::Reply(expected) | Expect::Soon(expected) => expected != reply,
             Expect::Found => !is_found(reply),
             Expect::Any => false,
@@ -382,7 +453,8 @@ impl Batch {
             failures.push((self.id(primary).clone(), why));
         }
         if self.steps.iter().any(|step| step.copying.writes()) && again.len() < self.steps.len() {
-            for owner in self.owners.missing() {
+            let executed = |owner: &&MemberIndex| self.executed_at.as_ref() != Some(self.id(**owner));
+            for owner in self.owners.missing().iter().filter(executed) {
                 report::missed(&self.core, &self.snapshot, self.id(*owner), self.name());
             }
             if self.owners.is_degraded() {
@@ -391,7 +463,7 @@ impl Batch {
         }
         let done = answered.into_iter().zip(&self.steps).enumerate().map(|(at, (answered, step))| match &settled {
             _ if again.contains(&at) => Done::Again { unknown: false },
-            Err(error) if step.copying.writes() && !is_error(&answered.reply) => Done::Failed(error.clone()),
+            Err(error) if step.copying.writes() => Done::Failed(error.clone()),
             Ok(()) | Err(_) => Done::Replied(answered.reply),
         });
         Ended { done: done.collect(), failures, aborted, untold }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -23,8 +23,9 @@ use super::round::Failures;
 use super::steps::Step;
 use super::write::{deadline, owners, pause};
 use super::{Core, Senders, Snapshot};
+use crate::command::Carried;
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::placement::{MemberIndex, Token};
+use crate::placement::{MemberIndex, NodeId, Token};
 use crate::policy::WritePolicy;
 
 /// How many reads of a group that did not answer as one may wait at the same time.
@@ -240,6 +241,44 @@ impl Begun {
         });
         (steps, ended)
     }
+}
+
+/// Gives the copies of a key what a command did that was executed at a member on another connection than the one that
+/// requests share. What this process sent before for the key is with the copies before.
+pub(super) async fn carry(
+    core: &Arc<Core>,
+    cmd: &Cmd,
+    token: Token,
+    executed_at: &NodeId,
+    carried: Vec<Carried>,
+) -> Result<(), Error> {
+    let mut snapshot = core.snapshot.load_full();
+    let Some(owners) = owners(core, &mut snapshot, token, &[]) else {
+        return Err(no_owner(&snapshot, token, &[], "written").with_outcome(Outcome::Unknown));
+    };
+    let mut batch = Some(Batch {
+        core: Arc::clone(core),
+        snapshot,
+        owners,
+        steps: vec![Step::given(cmd, token, carried)],
+        atomic: false,
+        early: None,
+        executed_at: Some(executed_at.clone()),
+    });
+    let begun = poll_fn(|cx| Poll::Ready(batch.take().map(|batch| batch.begin(cx)))).await;
+    let Some(running) = begun else { return Ok(()) };
+    let ended = core.runtime.spawn(running.in_current_span()).await;
+    match ended.ok().and_then(|ended| ended.done.into_iter().next()) {
+        Some(Done::Failed(error)) => Err(error),
+        Some(Done::Replied(_) | Done::Again { .. }) | None => Ok(()),
+    }
+}
+
+/// Gives the copies the state that these keys, of one token, have at their primary now. What this process sends later
+/// for them reaches the copies later.
+pub(super) async fn copy_state(core: &Arc<Core>, keys: Vec<Vec<u8>>) -> Result<(), Error> {
+    let snapshot = core.snapshot.load_full();
+    one(core, &snapshot, Step::state_of(keys)).await.map(|_| ())
 }
 
 /// Groups reads by the owners that may answer them.
