@@ -88,7 +88,7 @@ async fn is_as_one_server(members: usize, policy: ReadPolicy) {
     let space = Space { name: "t".to_owned(), tags: 3 };
     let under_test = Ring::of(&ring, &client, &nobody).await;
     let mut sequence = Sequence::new(&forms, space, seed(), under_test, oracle(&plain).await);
-    run(&mut sequence, 4_000).await;
+    run(&mut sequence, 6_000).await;
     let stats = client.stats();
     assert_eq!((stats.differing_replies, stats.missed_writes), (0, 0), "REDIS_RING_SEED={}", sequence.seed);
 }

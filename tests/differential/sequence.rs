@@ -129,10 +129,10 @@ impl<'a> Sequence<'a> {
             _ => Batch::One,
         };
         let length = if batch == Batch::One { 1 } else { self.rng.usize(2..7) };
-        let tag = self.rng.u32(..self.space.tags);
+        let tag = self.tag();
         let mut calls = Vec::new();
         for _ in 0..length {
-            let tag = if batch == Batch::Pipeline { self.rng.u32(..self.space.tags) } else { tag };
+            let tag = if batch == Batch::Pipeline { self.tag() } else { tag };
             calls.push(self.call(batch, tag).await);
             self.step += 1;
         }
@@ -168,6 +168,15 @@ impl<'a> Sequence<'a> {
                 self.settled(settled);
             }
             Done::Failed(_, why) => self.fail(&format!("it failed: {why}")),
+        }
+    }
+
+    /// Mostly the same one for a while, so that commands meet.
+    fn tag(&mut self) -> u32 {
+        const WHILE: usize = 100;
+        match self.rng.u32(..4) {
+            0 => self.rng.u32(..self.space.tags),
+            _ => u32::try_from(self.step / WHILE).expect("few steps") % self.space.tags,
         }
     }
 

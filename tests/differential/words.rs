@@ -133,7 +133,7 @@ impl Drawing<'_> {
                 let stream = self.keys.last().expect("an entry follows its stream").clone();
                 Word::Entry { stream, pick: self.rng.usize(..100) }
             }
-            "dump" => Word::Dump { key: self.words.space.key(self.tag, self.kind, self.rng.u32(..KEYS_PER_KIND)) },
+            "dump" => Word::Dump { key: self.words.space.key(self.tag, self.kind, self.number()) },
             _ => Word::Bytes(self.value(meaning).into_bytes()),
         }
     }
@@ -148,9 +148,14 @@ impl Drawing<'_> {
             }
         }
         let tag = if own_tag || self.crossed { self.rng.u32(..self.words.space.tags) } else { self.tag };
-        let key = self.words.space.key(tag, named, self.rng.u32(..KEYS_PER_KIND));
+        let key = self.words.space.key(tag, named, self.number());
         self.keys.push(key.clone());
         key
+    }
+
+    /// Mostly the first, so that commands meet.
+    fn number(&mut self) -> u32 {
+        self.rng.u32(..KEYS_PER_KIND * 2).saturating_sub(KEYS_PER_KIND)
     }
 
     fn value(&mut self, meaning: &str) -> String {
