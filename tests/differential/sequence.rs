@@ -9,6 +9,7 @@ use redis::{Cmd, Value};
 use redis_ring::command::{Split, Support, plan, resolve};
 
 use super::oracle::{Call, Oracle};
+use super::replies::is_error;
 use super::ring::{Batch, Done, Ring};
 use super::template::{Compare, Form, Forms};
 use super::uncertain;
@@ -45,11 +46,17 @@ pub struct Sequence<'a> {
 /// How often each form ran and was refused.
 #[derive(Default)]
 pub struct Tally {
-    pub ran: BTreeMap<String, usize>,
+    pub ran: BTreeMap<String, Ran>,
     pub refused: BTreeMap<String, String>,
     /// Calls that failed while a member died.
     pub failed: usize,
     pub pipelines: usize,
+}
+
+#[derive(Debug, Default)]
+pub struct Ran {
+    pub calls: usize,
+    pub errors: usize,
 }
 
 impl<'a> Sequence<'a> {
@@ -222,7 +229,9 @@ impl<'a> Sequence<'a> {
             if let Some(total) = self.total {
                 total.fetch_add(1, Ordering::Relaxed);
             }
-            *self.tally.ran.entry(call.form.text.clone()).or_default() += 1;
+            let ran = self.tally.ran.entry(call.form.text.clone()).or_default();
+            ran.calls += 1;
+            ran.errors += usize::from(is_error(ours));
             if let Err(why) = self.oracle.follow(call, ours, &mut self.ring).await {
                 self.fail(&format!("{}\n  {why}", call.text()));
             }

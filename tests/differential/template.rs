@@ -23,6 +23,8 @@ pub struct Form {
     pub alone: bool,
     /// It runs in no pipeline.
     pub single: bool,
+    /// Its replies are all errors.
+    pub fails: bool,
 }
 
 /// A part of a form.
@@ -95,12 +97,14 @@ impl Form {
         let parts = sequence(&mut rest);
         assert!(rest.is_empty(), "`{text}`: a bracket is closed that was not opened");
         let rows = rows(&parts, &text);
-        let mut form = Form { text, parts, rows, compare: Compare::Exact, rare: false, alone: false, single: false };
+        let mut form =
+            Form { text, parts, rows, compare: Compare::Exact, rare: false, alone: false, single: false, fails: false };
         for word in after.split_whitespace() {
             match word {
                 "rare" => form.rare = true,
                 "alone" => form.alone = true,
                 "single" => form.single = true,
+                "fails" => form.fails = true,
                 _ => {
                     let found = COMPARISONS.iter().find(|(name, _)| *name == word);
                     form.compare = found.unwrap_or_else(|| panic!("`{line}`: no comparison is called {word}")).1;
