@@ -126,7 +126,8 @@ impl Drawing<'_> {
             _ => KINDS.iter().copied().find(|kind| *kind == meaning),
         };
         if let Some(kind) = kind {
-            return Word::Bytes(self.key(kind, own_tag));
+            let number = if meaning == "same" { self.rng.u32(..KEYS_PER_KIND) } else { self.number() };
+            return Word::Bytes(self.key(kind, number, own_tag));
         }
         match meaning {
             "entry" => {
@@ -138,7 +139,7 @@ impl Drawing<'_> {
         }
     }
 
-    fn key(&mut self, kind: &'static str, own_tag: bool) -> Vec<u8> {
+    fn key(&mut self, kind: &'static str, number: u32, own_tag: bool) -> Vec<u8> {
         self.kind = kind;
         let mut named = kind;
         if !APART.contains(&kind) && self.rng.u32(..20) == 0 {
@@ -148,7 +149,7 @@ impl Drawing<'_> {
             }
         }
         let tag = if own_tag || self.crossed { self.rng.u32(..self.words.space.tags) } else { self.tag };
-        let key = self.words.space.key(tag, named, self.number());
+        let key = self.words.space.key(tag, named, number);
         self.keys.push(key.clone());
         key
     }
