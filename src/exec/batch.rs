@@ -21,9 +21,9 @@ use super::polling::{both, poll_unconstrained, yield_once};
 use super::reply::{Verdict, is_error, judge};
 use super::round::{Failures, Place};
 use super::steps::{Copying, Step};
-use super::{Core, Snapshot, boxed, report};
+use super::{Core, Snapshot, boxed, groups, report};
 use crate::command::{self, Carried, Expect};
-use crate::error::Error;
+use crate::error::{Error, Outcome};
 use crate::node::{Fault, Link};
 use crate::placement::{MemberIndex, NodeId, Token};
 
@@ -46,8 +46,26 @@ pub(super) struct Ended {
     pub(super) failures: Failures,
     /// Whether the server refused the whole transaction.
     pub(super) aborted: bool,
-    /// The steps whose effect could not be told from the replies, by number: the copies lack it.
-    pub(super) untold: Vec<usize>,
+    /// The keys of the steps whose effect could not be told from the replies: the copies lack it.
+    untold: Vec<Vec<u8>>,
+}
+
+impl Ended {
+    /// The end of steps of which nobody knows more than this.
+    pub(super) fn of(done: Vec<Done>) -> Ended {
+        Ended { done, failures: Failures::new(), aborted: false, untold: Vec::new() }
+    }
+
+    /// Gives the copies the state of the keys of what could not be told.
+    async fn told(mut self, core: &Arc<Core>) -> Ended {
+        for key in std::mem::take(&mut self.untold) {
+            if let Err(error) = Box::pin(groups::copy_state(core, vec![key])).await {
+                let error = error.with_outcome(Outcome::Unknown);
+                self.done.iter_mut().for_each(|done| *done = Done::Failed(error.clone()));
+            }
+        }
+        self
+    }
 }
 
 /// Steps with the same owners.
@@ -82,7 +100,8 @@ impl Batch {
         if let Some(clock) = self.link(self.owners.primary()).map(|link| link.clock().now_ms()) {
             self.steps.iter_mut().for_each(|step| step.make_absolute(clock));
         }
-        let stripes = self.core.stripes.clone();
+        let core = Arc::clone(&self.core);
+        let stripes = core.stripes.clone();
         let mut locked = stripes.lock_all(&tokens);
         let at_once = self.is_absolute() && tokens.iter().all(|token| locked.is_free(*token));
         let mut running = if at_once {
@@ -95,10 +114,11 @@ impl Batch {
         let polled = poll_unconstrained(Pin::new(&mut running), cx);
         drop(locked);
         async move {
-            match polled {
+            let ended = match polled {
                 Poll::Ready(ended) => ended,
                 Poll::Pending => running.await,
-            }
+            };
+            ended.told(&core).await
         }
     }
 
@@ -158,7 +178,7 @@ impl Batch {
         let mut carried: Vec<Carried> = Vec::new();
         let mut groups: Vec<usize> = Vec::new();
         let mut untold = Vec::new();
-        for (number, (step, answered)) in self.steps.iter().zip(&answered).enumerate() {
+        for (step, answered) in self.steps.iter().zip(&answered) {
             match step.carried(&answered.reply, &answered.answers) {
                 Some(some) => {
                     groups.push(some.len());
@@ -166,7 +186,8 @@ impl Batch {
                 }
                 None => {
                     groups.push(0);
-                    untold.push(number);
+                    tracing::debug!(command = command::name(&step.cmd), "its effect cannot be told");
+                    untold.extend(step.written());
                 }
             }
         }
@@ -436,7 +457,7 @@ impl Batch {
         self,
         answered: Vec<Answered>,
         aborted: bool,
-        untold: Vec<usize>,
+        untold: Vec<Vec<u8>>,
         again: &HashSet<usize>,
         settled: Result<(), Error>,
     ) -> Ended {
@@ -502,7 +523,7 @@ impl Batch {
         let primary = self.owners.primary();
         let error = report::nonsense(&self.core, self.id(primary), self.name());
         let done = self.steps.iter().map(|_| Done::Failed(error.clone())).collect();
-        Ended { done, failures: Failures::new(), aborted: false, untold: Vec::new() }
+        Ended::of(done)
     }
 
     /// For traces and error texts.

@@ -53,7 +53,6 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
     let mut failures = Failures::new();
     let mut unknown: HashSet<usize> = HashSet::new();
     let mut aborted = false;
-    let mut untold: Vec<Vec<u8>> = Vec::new();
     let until = deadline(core);
     let mut first_round = true;
     loop {
@@ -77,10 +76,6 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
         }
         for (group, ended) in ended {
             aborted |= ended.aborted;
-            for (_, step) in ended.untold.iter().filter_map(|number| group.get(*number)) {
-                tracing::debug!(command = crate::command::name(&step.cmd), "its effect cannot be told");
-                untold.extend(step.written());
-            }
             failures.extend(ended.failures);
             for ((number, step), done) in group.into_iter().zip(ended.done) {
                 match done {
@@ -116,13 +111,6 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
         pending.iter().for_each(|(_, step)| hurry(&snapshot, step.tokens.first()));
         pause(core, &mut snapshot).await;
         first_round = false;
-    }
-    if !untold.is_empty() {
-        let steps = untold.into_iter().map(|key| Step::state_of(vec![key])).collect();
-        let ran = Box::pin(run(core, &snapshot, steps, false)).await;
-        if let Some(Err(error)) = ran.results.into_iter().find(Result::is_err) {
-            results.iter_mut().for_each(|result| *result = Some(Err(error.clone().with_outcome(Outcome::Unknown))));
-        }
     }
     let lost = || Err(Error::new(ErrorKind::Disconnected, "the runtime ended while a command was under way"));
     Ran { results: results.into_iter().map(|result| result.unwrap_or_else(lost)).collect(), aborted }
@@ -230,14 +218,14 @@ impl Begun {
             && let Ok(replies) = early.await
         {
             let done = replies.into_iter().map(Done::Replied).collect();
-            return (steps, Ended { done, failures: Failures::new(), aborted: false, untold: Vec::new() });
+            return (steps, Ended::of(done));
         }
         let ended = task.await.unwrap_or_else(|error| {
             let error = Error::new(ErrorKind::Disconnected, "the runtime ended while a write was under way")
                 .with_outcome(Outcome::Unknown)
                 .with_source(error);
             let done = steps.iter().map(|_| Done::Failed(error.clone())).collect();
-            Ended { done, failures: Failures::new(), aborted: false, untold: Vec::new() }
+            Ended::of(done)
         });
         (steps, ended)
     }

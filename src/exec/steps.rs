@@ -20,6 +20,8 @@ pub(super) struct Step {
     keys: Vec<Vec<u8>>,
     /// What the copies get, where that is known already.
     given: Vec<Carried>,
+    /// Whether it may have written something before it failed, as scripts and commands of modules may.
+    may_fail_late: bool,
 }
 
 /// The tokens of a command's keys.
@@ -95,7 +97,17 @@ impl Step {
             | Plan::Channels { .. } => (Copying::Nothing, NoEffect::Unproven),
         };
         let probes = if copying == Copying::Told { command::probes(cmd, plan) } else { Vec::new() };
-        Step { cmd: cmd.clone(), tokens, copying, no_effect, probes, keys: Vec::new(), given: Vec::new() }
+        let may_fail_late = matches!(plan, Plan::Write { repeat: Repeat::State, .. });
+        Step {
+            cmd: cmd.clone(),
+            tokens,
+            copying,
+            no_effect,
+            probes,
+            keys: Vec::new(),
+            given: Vec::new(),
+            may_fail_late,
+        }
     }
 
     /// One that changes nothing, and gives the copies the state that these keys have.
@@ -120,6 +132,7 @@ impl Step {
             probes: Vec::new(),
             keys: Vec::new(),
             given: Vec::new(),
+            may_fail_late: false,
         }
     }
 
@@ -136,6 +149,7 @@ impl Step {
             probes,
             keys,
             given: Vec::new(),
+            may_fail_late: writes,
         }
     }
 
@@ -160,12 +174,6 @@ impl Step {
         if self.keys.is_empty() { command::written_keys(&self.cmd) } else { self.keys.clone() }
     }
 
-    /// Whether it may have written something before it failed, as scripts and commands of modules may.
-    fn may_fail_late(&self) -> bool {
-        let state = |plan| matches!(plan, Ok(Plan::Write { repeat: Repeat::State, .. }));
-        self.copying == Copying::Told && (!self.keys.is_empty() || state(command::plan(&self.cmd)))
-    }
-
     /// Whether its command is for the primary.
     pub(super) fn asks_itself(&self) -> bool {
         match self.copying {
@@ -181,9 +189,8 @@ impl Step {
 
     /// What the copies get after these replies of the primary, or `None` where the replies cannot be understood.
     pub(super) fn carried(&self, reply: &Value, answers: &[Value]) -> Option<Vec<Carried>> {
-        if is_error(reply)
-            && !(self.may_fail_late() && answers.len() == self.probes.len() && !answers.iter().any(is_error))
-        {
+        let answered = answers.len() == self.probes.len() && !answers.iter().any(is_error);
+        if is_error(reply) && !(self.may_fail_late && answered) {
             return Some(Vec::new());
         }
         match self.copying {
