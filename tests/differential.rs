@@ -148,19 +148,19 @@ async fn what_was_acknowledged_survives_a_killed_member() {
     let client = patient(&ring).open().await.expect("a ring");
     let (forms, dead, seed) = (Forms::load(), OnceLock::new(), seed());
     println!("REDIS_RING_SEED={seed}");
-    let commands = setting("REDIS_RING_COMMANDS", || 600);
+    let commands = setting("REDIS_RING_COMMANDS", || 300);
     let mut rng = fastrand::Rng::with_seed(seed);
     let executed = AtomicUsize::new(0);
     let mut sequences = Vec::new();
-    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
-        let space = Space { name: name.to_owned(), tags: 3 };
+    for nth in 0..16 {
+        let space = Space { name: format!("s{nth}:"), tags: 2 };
         let under_test = Ring::of(&ring, &client, &dead).await;
         let mut sequence = Sequence::new(&forms, space, seed, under_test, oracle(&plain).await);
         (sequence.alone, sequence.faulty, sequence.total) = (false, true, Some(&executed));
         sequences.push(sequence);
     }
     let victim = rng.choice(ring.servers.keys()).expect("a member").clone();
-    let kill_after = rng.usize(commands * 2..commands * 6);
+    let kill_after = rng.usize(commands * 2..commands * 14);
     let running = sequences.iter_mut().map(|sequence| sequence.run(commands));
     let killing = async {
         while executed.load(Ordering::Relaxed) < kill_after {
