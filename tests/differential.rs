@@ -34,7 +34,7 @@ use std::time::Duration;
 use oracle::Oracle;
 use redis_ring::RingClientBuilder;
 use redis_ring::local::{RedisOptions, RedisServer};
-use redis_ring::policy::{ReadPolicy, Timeouts};
+use redis_ring::policy::{ReadPolicy, ScriptPolicy, Timeouts};
 use ring::Ring;
 use sequence::{Ran, Sequence};
 use state::Server;
@@ -81,13 +81,14 @@ async fn oracle(server: &RedisServer) -> Oracle {
 }
 
 /// One sequence on a ring of its own.
-async fn is_as_one_server(members: usize, policy: ReadPolicy) {
+async fn is_as_one_server(members: usize, read: ReadPolicy, scripts: ScriptPolicy) {
     let (ring, plain) = (servers(members).await, server().await);
-    let client = patient(&ring).read_policy(policy).open().await.expect("a ring");
+    let client = patient(&ring).read_policy(read).script_policy(scripts).open().await.expect("a ring");
     let (forms, nobody) = (Forms::load(), OnceLock::new());
     let space = Space { name: "t".to_owned(), tags: 3 };
     let under_test = Ring::of(&ring, &client, &nobody).await;
     let mut sequence = Sequence::new(&forms, space, seed(), under_test, oracle(&plain).await);
+    sequence.repeats_scripts = scripts == ScriptPolicy::Repeat;
     run(&mut sequence, 6_000).await;
     let stats = client.stats();
     assert_eq!((stats.differing_replies, stats.missed_writes), (0, 0), "REDIS_RING_SEED={}", sequence.seed);
@@ -128,17 +129,17 @@ async fn random_sequences_are_the_same_on_two_plain_servers() {
 
 #[tokio::test]
 async fn random_sequences_are_those_of_one_server() {
-    is_as_one_server(3, ReadPolicy::Primary).await;
+    is_as_one_server(3, ReadPolicy::Primary, ScriptPolicy::default()).await;
 }
 
 #[tokio::test]
-async fn random_sequences_are_those_of_one_server_where_copies_are_read() {
-    is_as_one_server(4, ReadPolicy::Replica).await;
+async fn random_sequences_are_those_of_one_server_where_copies_are_read_and_repeat_scripts() {
+    is_as_one_server(4, ReadPolicy::Replica, ScriptPolicy::Repeat).await;
 }
 
 #[tokio::test]
 async fn random_sequences_are_those_of_one_server_whoever_is_read() {
-    is_as_one_server(2, ReadPolicy::Any).await;
+    is_as_one_server(2, ReadPolicy::Any, ScriptPolicy::default()).await;
 }
 
 /// Several sequences at once, so that commands are under way when the member dies.

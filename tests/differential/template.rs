@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use redis_ring::command::{Row, resolve};
+use redis_ring::command::{Row, Split, resolve};
 
 /// All forms and the texts of scripts that they name.
 pub struct Forms {
@@ -89,6 +89,12 @@ impl Forms {
 }
 
 impl Form {
+    /// Whether it is a script that does not do the same wherever it runs.
+    pub fn is_undefined_script(&self) -> bool {
+        let is_script = self.rows.iter().any(|row| row.split == Split::Script);
+        is_script && matches!(self.compare, Compare::Adopted | Compare::Expires)
+    }
+
     fn parse(line: &str) -> Form {
         let (text, after) = line.split_once(" => ").unwrap_or((line, ""));
         let text = text.trim().to_owned();
