@@ -172,6 +172,8 @@ async fn what_was_acknowledged_survives_a_killed_member() {
     };
     tokio::join!(futures_util::future::join_all(running), killing);
     let failed: usize = sequences.iter().map(|sequence| sequence.tally.failed).sum();
+    let failures: Vec<_> = sequences.iter().flat_map(|sequence| &sequence.tally.failures).collect();
+    println!("{failures:#?}");
     println!("{victim} was killed after {kill_after} calls; {failed} failed, {:?}", client.stats());
 }
 

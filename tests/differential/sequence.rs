@@ -52,6 +52,7 @@ pub struct Tally {
     pub refused: BTreeMap<String, String>,
     /// Calls that failed while a member died.
     pub failed: usize,
+    pub failures: BTreeSet<String>,
     pub pipelines: usize,
 }
 
@@ -169,10 +170,12 @@ impl<'a> Sequence<'a> {
             Done::Replies(replies) => {
                 self.tally.pipelines += usize::from(batch != Batch::One);
                 self.follow(&calls, &replies).await;
+                self.reload(&calls).await;
             }
             Done::Refused(why) => self.refused(&calls, &why),
-            Done::Failed(outcome, _) if self.faulty => {
+            Done::Failed(outcome, why) if self.faulty => {
                 self.tally.failed += 1;
+                self.tally.failures.insert(format!("{}: {why}", calls[0].form.text));
                 let may_have_run = outcome == redis_ring::Outcome::Unknown;
                 let settled = uncertain::settle(&mut self.ring, &mut self.oracle, &calls, may_have_run).await;
                 self.settled(settled);
@@ -218,6 +221,13 @@ impl<'a> Sequence<'a> {
             if batch == Batch::One || self.ring.is_plain() || !refused_alone(&call) {
                 return call;
             }
+        }
+    }
+
+    /// Loads scripts anew where both have forgotten them.
+    async fn reload(&mut self, calls: &[Call<'a>]) {
+        if calls.iter().any(|call| call.args.iter().map(Vec::as_slice).eq([b"SCRIPT".as_slice(), b"FLUSH"])) {
+            self.prepare().await;
         }
     }
 
