@@ -3,6 +3,7 @@
 mod builder;
 mod connection;
 mod member;
+mod pubsub;
 mod scan;
 mod watch;
 
@@ -19,6 +20,7 @@ use crate::placement::{Location, NodeId, Topology};
 pub use builder::RingClientBuilder;
 pub use connection::RingConnection;
 pub use member::MemberConnection;
+pub use pubsub::{RingPubSub, RingPubSubSink, RingPubSubStream};
 pub use scan::{Scan, ScanCursor, ScanOptions};
 pub use watch::TopologyWatch;
 
@@ -134,6 +136,12 @@ impl RingClient {
     /// It only reads.
     pub async fn dbsize(&self) -> Result<DbSize> {
         self.inner.core.dbsize().await
+    }
+
+    /// Subscriptions, in the manner of redis-rs's `PubSub`, on connections of their own. Nothing is connected before the
+    /// first subscription.
+    pub fn pubsub(&self) -> RingPubSub {
+        RingPubSub::new(Arc::clone(&self.inner))
     }
 
     /// The topology in use.

@@ -4,6 +4,7 @@
 //! whether a call is a read or a write and hands it on.
 
 mod batch;
+mod channels;
 mod groups;
 mod member;
 mod owners;
@@ -11,6 +12,7 @@ mod part;
 mod pause;
 mod pipeline;
 mod polling;
+mod publish;
 mod read;
 mod reload;
 mod reply;
@@ -241,6 +243,11 @@ impl Core {
         connected.map(|seat| seat.node.id().clone()).collect()
     }
 
+    /// What every connection of this client is made with, and where its tasks run.
+    pub(crate) fn connecting(&self) -> (Arc<ConnectOptions>, Arc<Ticker>, Handle) {
+        (Arc::clone(&self.connect), Arc::clone(&self.ticker), self.runtime.clone())
+    }
+
     /// Runs one command. What can be decided before anything is sent is decided here, so that the future of each kind
     /// of command holds only what that kind needs.
     ///
@@ -278,6 +285,10 @@ impl Core {
         plan: Result<Plan<'a>, Refusal>,
     ) -> RedisFuture<'a, Value> {
         match plan {
+            Ok(Plan::Publish { channel, .. }) => {
+                Box::pin(publish::publish(self, snapshot, cmd, Token::of_key(channel)))
+            }
+            Ok(Plan::Channels { .. }) => Box::pin(channels::ask(self, snapshot, cmd)),
             Ok(plan @ Plan::Write { row, key, .. }) => {
                 let tokens = Tokens::One(Token::of_key(key));
                 let step = Step::new(cmd, &plan, tokens, self.options.script_policy == ScriptPolicy::Repeat);
