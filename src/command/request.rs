@@ -256,6 +256,8 @@ pub fn absolute(cmd: &Cmd, plan: &Plan<'_>, primary_now_ms: u64) -> Rewrite {
     let Some(time) = number.and_then(|number| deadline(number, unit, primary_now_ms)) else {
         return Rewrite::PrimaryAlone;
     };
+    // A lifetime that is over before it begins has passed on every clock, also where this one is ahead of a server's.
+    let time = if number <= Some(0) { time.min(0) } else { time };
     let mut rewritten = Cmd::with_capacity(cmd.args_iter().len() + 1, 0);
     match row.lifetime {
         Lifetime::None => {
