@@ -63,10 +63,11 @@ pub mod placement;
 pub mod policy;
 
 pub use client::{
-    RingClient, RingClientBuilder, RingConnection, RingPubSub, RingPubSubSink, RingPubSubStream, TopologyWatch,
+    MemberConnection, RingClient, RingClientBuilder, RingConnection, RingPubSub, RingPubSubSink, RingPubSubStream,
+    Scan, ScanCursor, ScanOptions, TopologyWatch,
 };
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
-pub use exec::Stats;
+pub use exec::{DbSize, Stats};
 
 /// The README's programs are compiled with the tests.
 #[cfg(doctest)]

@@ -11,7 +11,9 @@
 mod effect;
 mod index;
 mod keys;
+mod member;
 mod options;
+mod own;
 mod refusal;
 mod request;
 mod row;
@@ -27,11 +29,13 @@ mod tests;
 pub use effect::{Carried, Expect, Unreadable, delivered_up_to, effect, probes, written_keys};
 pub use index::{lookup, lookup_sub, resolve};
 pub use keys::{Key, NoKeys, keys};
+pub use member::on_member;
+pub use own::{OWN_FLUSHES, OWN_KEYS};
 pub use refusal::{Refusal, RefusalKind};
-pub use request::{Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, cursor, name, plan, with_cursor};
+pub use request::{Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, argument, cursor, name, plan, with_cursor};
 pub use row::{
     Access, Answer, Begin, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication,
-    Role, Row, Scan, Side, Split, Support, Takes, Unit, Wait, Why, Word,
+    Role, Row, Scan, Side, Split, Support, Takes, Unit, Wait, Why, Wide, Word,
 };
 pub use split::{Part, merge, split};
 pub use state::{restore, state_probes};

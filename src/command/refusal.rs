@@ -121,6 +121,15 @@ impl Refusal {
         )
     }
 
+    pub(super) fn not_on_member(row: &'static Row) -> Self {
+        Self::new(
+            row,
+            RefusalKind::Usage,
+            "one member is asked what concerns that server, and to read: anything else would make the copies differ",
+            "send it through client.connection(), or without --on",
+        )
+    }
+
     pub(super) fn no_key(row: &'static Row) -> Self {
         Self::new(row, RefusalKind::Usage, "it names no key, so nobody owns it", "give it a key")
     }

@@ -304,15 +304,21 @@ pub fn name(cmd: &Cmd) -> &'static str {
     resolve(name, args.next().map(Option::unwrap_or_default)).map_or("UNKNOWN", |row| row.upper)
 }
 
-/// The cursor of a command whose answer comes in [parts](super::Answer::Part): its argument after the key.
+/// The argument at `at` (the name is 0); `None` where there is none or a cursor.
+#[must_use]
+pub fn argument(cmd: &Cmd, at: usize) -> Option<&[u8]> {
+    words(cmd).nth(at).flatten()
+}
+
+/// The cursor that stands at `at` (the name is 0), if it is one.
 ///
 /// redis-rs keeps the cursor of its own iterators out of the arguments, so it is read from the packed command, where it
 /// is always written.
 #[must_use]
-pub fn cursor(cmd: &Cmd) -> Option<u64> {
+pub fn cursor(cmd: &Cmd, at: usize) -> Option<u64> {
     let packed = cmd.get_packed_command();
     let (_, mut rest) = line(&packed)?;
-    for _ in 0..2 {
+    for _ in 0..at {
         // The key may hold any bytes, so the lengths count and not the line ends.
         let (header, after) = line(rest)?;
         let length: usize = number(header.strip_prefix(b"$")?)?;
@@ -332,13 +338,13 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The same command with another cursor.
+/// The same command with another cursor at `at`.
 #[must_use]
-pub fn with_cursor(cmd: &Cmd, cursor: u64) -> Cmd {
+pub fn with_cursor(cmd: &Cmd, at: usize, cursor: u64) -> Cmd {
     let mut changed = Cmd::new();
-    for (at, word) in words(cmd).enumerate() {
+    for (position, word) in words(cmd).enumerate() {
         match word {
-            Some(word) if at != 2 => changed.arg(word),
+            Some(word) if position != at => changed.arg(word),
             Some(_) | None => changed.arg(cursor),
         };
     }

@@ -27,6 +27,8 @@ pub struct Row {
     pub effect: Effect,
     /// Whether it may wait for something to come.
     pub wait: Wait,
+    /// How it runs on all members.
+    pub wide: Wide,
     /// The words among the arguments that change the answer of the other columns.
     pub options: Option<&'static Options>,
     /// The reply that proves that nothing was written.
@@ -261,6 +263,37 @@ pub enum Wait {
     First,
     /// The last argument is.
     Last,
+}
+
+/// How a command of [`Split::WholeRing`] runs on all members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wide {
+    /// It is none of these.
+    None,
+    /// One member after the other; the cursor says how far it is.
+    Scan,
+    /// On all members at once, each for the keys that it answers for.
+    Keys,
+    /// The numbers of all members, divided by the copies.
+    Size,
+    /// On one member, by chance.
+    Random,
+    /// On all members, which must be up; what the ring itself keeps there stays.
+    Flush,
+    /// On none: the ring knows its copies.
+    Acknowledged,
+    /// On all members that are up, and all must execute it; their replies are one.
+    Everywhere,
+    /// Likewise, and the client keeps the script for members that come later.
+    LoadScript,
+    /// Likewise, and the client forgets the scripts that it keeps.
+    ForgetScripts,
+    /// On all members; of each item of the replies, the least.
+    InAll,
+    /// On all members; one that had something to kill is enough.
+    Kill,
+    /// On any member, since all say the same.
+    OneForAll,
 }
 
 /// The reply that proves that a command wrote nothing, so that the copies need not get it.

@@ -448,17 +448,17 @@ proptest! {
 fn a_cursor_is_found_wherever_redis_rs_keeps_it_and_can_be_replaced() {
     let mut plain = redis::cmd("HSCAN");
     plain.arg("k\r\n$9").arg(17).arg("COUNT").arg(5);
-    assert_eq!(super::cursor(&plain), Some(17));
+    assert_eq!(super::cursor(&plain, 2), Some(17));
     let mut iterating = redis::cmd("HSCAN");
     iterating.arg("k").cursor_arg(u64::MAX);
-    assert_eq!(super::cursor(&iterating), Some(u64::MAX));
-    let changed = super::with_cursor(&plain, 3);
+    assert_eq!(super::cursor(&iterating, 2), Some(u64::MAX));
+    let changed = super::with_cursor(&plain, 2, 3);
     assert_eq!(
         changed.get_packed_command(),
         redis::cmd("HSCAN").arg("k\r\n$9").arg(3).arg("COUNT").arg(5).get_packed_command()
     );
-    assert_eq!(super::cursor(redis::cmd("HSCAN").arg("k")), None);
-    assert_eq!(super::cursor(redis::cmd("HSCAN").arg("k").arg("x")), None);
+    assert_eq!(super::cursor(redis::cmd("HSCAN").arg("k"), 2), None);
+    assert_eq!(super::cursor(redis::cmd("HSCAN").arg("k").arg("x"), 2), None);
 }
 
 #[test]

@@ -6,19 +6,24 @@
 mod batch;
 mod channels;
 mod groups;
+mod member;
 mod owners;
 mod part;
+mod pause;
 mod pipeline;
 mod polling;
 mod publish;
 mod read;
+mod reload;
 mod reply;
 mod report;
 mod round;
+mod scripts;
 mod split;
 mod stats;
 mod steps;
 mod stripe;
+mod whole;
 mod write;
 
 use std::collections::HashMap;
@@ -41,10 +46,15 @@ use crate::node::{ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
 use crate::policy::{ReadPolicy, ScriptPolicy, WritePolicy};
 
+pub(crate) use member::unknown as unknown_member;
+use pause::Pause;
+use scripts::Scripts;
 use stats::Counters;
 pub use stats::Stats;
 use steps::{Step, Tokens};
 use stripe::Stripes;
+pub use whole::DbSize;
+pub(crate) use whole::{Part, Position};
 
 /// What decides how commands are run.
 #[derive(Clone, Debug, Default)]
@@ -66,10 +76,15 @@ pub(crate) struct Core {
     ticker: Arc<Ticker>,
     ticking: JoinHandle<()>,
     linking: JoinHandle<()>,
+    reloading: JoinHandle<()>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
     counters: Counters,
     stripes: Stripes,
+    /// Writes that begin wait while it is held.
+    pause: Arc<Pause>,
+    /// What members that come are given.
+    scripts: Arc<Scripts>,
     /// The time limits of one attempt, as the connections take them.
     read_ms: u64,
     write_ms: u64,
@@ -81,6 +96,7 @@ impl Drop for Core {
     fn drop(&mut self) {
         self.ticking.abort();
         self.linking.abort();
+        self.reloading.abort();
     }
 }
 
@@ -113,7 +129,13 @@ impl Core {
         let snapshot = Snapshot::build(topology, None, &connect, &ticker, &changed);
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let making = Arc::default();
+        let scripts = Arc::<Scripts>::default();
+        let reloading =
+            reload::keep_loaded(Arc::clone(&snapshot), Arc::clone(&changed), Arc::clone(&scripts), write_ms);
         Arc::new(Core {
+            reloading: tokio::spawn(reloading),
+            scripts,
+            pause: Arc::default(),
             linking: tokio::spawn(keep_linked(Arc::clone(&snapshot), Arc::clone(&making), Arc::clone(&changed))),
             snapshot,
             making,
@@ -188,13 +210,28 @@ impl Core {
         self.counters.read()
     }
 
+    /// The next part of an iteration over the ring's keys.
+    pub(crate) async fn scan(&self, cmd: &Cmd, from: Option<Position>) -> Result<Part> {
+        whole::scan(self, &self.snapshot.load_full(), cmd, from).await
+    }
+
+    /// How many keys there are.
+    pub(crate) async fn dbsize(&self) -> Result<DbSize> {
+        whole::dbsize(self, &self.snapshot.load_full()).await
+    }
+
+    /// Asks one member.
+    ///
+    /// # Errors
+    /// As [`Core::run`].
+    pub(crate) async fn ask_member(self: &Arc<Core>, id: &NodeId, cmd: &Cmd) -> redis::RedisResult<Value> {
+        member::ask(self, id, cmd).await
+    }
+
     /// With fixed membership: accepts the process that now answers for a member.
     pub(crate) fn trust(&self, id: &NodeId) -> Result<()> {
         let snapshot = self.snapshot.load();
-        let (index, _) = snapshot
-            .topology
-            .find(id)
-            .ok_or_else(|| Error::new(ErrorKind::Invalid, format!("the ring has no member {id}")))?;
+        let (index, _) = snapshot.topology.find(id).ok_or_else(|| member::unknown(id))?;
         snapshot.seat(index).node.trust_anew();
         Ok(())
     }
@@ -260,6 +297,8 @@ impl Core {
             Ok(Plan::Split { row, merge }) => {
                 Box::pin(async move { split::run(self, snapshot, cmd, row, merge).await.map_err(Into::into) })
             }
+            Ok(Plan::WholeRing { row }) => Box::pin(whole::run(self, snapshot, cmd, row)),
+            Ok(Plan::AnyMember { .. }) => Box::pin(whole::ask_any(self, snapshot, cmd)),
             Ok(plan) => {
                 let error =
                     Error::new(ErrorKind::Refused, format!("{} does not run on the ring yet", plan.row().upper));

@@ -137,7 +137,7 @@ async fn multiplexed(
 }
 
 #[cfg(feature = "tls")]
-async fn encrypted(
+pub(super) async fn encrypted(
     address: &Address,
     options: &ConnectOptions,
     tcp: TcpStream,
@@ -146,7 +146,7 @@ async fn encrypted(
 }
 
 #[cfg(not(feature = "tls"))]
-async fn encrypted(address: &Address, _: &ConnectOptions, _: TcpStream) -> Result<TcpStream> {
+pub(super) async fn encrypted(address: &Address, _: &ConnectOptions, _: TcpStream) -> Result<TcpStream> {
     Err(Error::new(ErrorKind::Invalid, format!("{address} wants TLS, which this build does not have"))
         .with_hint("turn on the crate's feature `tls`"))
 }

@@ -1,6 +1,7 @@
 //! One Redis server: its connection, its reconnection, and how far it is to be trusted.
 
 mod breaker;
+mod brief;
 mod connect;
 #[cfg(feature = "cli")]
 mod direct;
@@ -27,6 +28,7 @@ use crate::placement::{NodeId, RunId};
 use breaker::Breaker;
 use connect::Connected;
 
+pub(crate) use brief::ask_briefly;
 pub(crate) use connect::{ConnectOptions, Pushes};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
@@ -144,6 +146,16 @@ impl Node {
     /// It has missed a write, and may have stale data until its record says that it has a new life.
     pub(crate) fn missed_a_write(&self) {
         self.shared.missed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this process knows of a write that it has missed.
+    pub(crate) fn has_missed_a_write(&self) -> bool {
+        self.shared.missed.load(Ordering::Relaxed)
+    }
+
+    /// Where it is to be reached now.
+    pub(crate) fn address(&self) -> Option<Address> {
+        self.target.borrow().as_ref().map(|target| target.address.clone())
     }
 
     /// A request was answered.

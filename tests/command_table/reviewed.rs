@@ -29,6 +29,7 @@ pub struct Line {
     pub answer: String,
     pub effect: String,
     pub wait: String,
+    pub wide: String,
 }
 
 impl Reviewed {
@@ -64,6 +65,7 @@ impl Reviewed {
             answer: "Answer::Whole".to_owned(),
             effect: "Effect::None".to_owned(),
             wait: "Wait::Never".to_owned(),
+            wide: "Wide::None".to_owned(),
         };
         for column in columns {
             let (key, value) = column.split_once('=').unwrap_or((column, ""));
@@ -73,6 +75,7 @@ impl Reviewed {
                 "lifetime" => row.lifetime = this(key, value, LIFETIMES)?,
                 "effect" => row.effect = this(key, value, EFFECTS)?,
                 "wait" => row.wait = this(key, value, WAITS)?,
+                "wide" => row.wide = this(key, value, WIDES)?,
                 "answer" => row.answer = this(key, value, &[("part", "Answer::Part")])?,
                 "options" if self.options.contains_key(value) => row.options = Some(value.to_owned()),
                 "options" => return Err(format!("no options are called `{value}`")),
@@ -217,6 +220,20 @@ const EFFECTS: Names = &[
     ("sorted-taken", "Effect::SortedTaken"),
 ];
 const WAITS: Names = &[("first", "Wait::First"), ("last", "Wait::Last")];
+const WIDES: Names = &[
+    ("scan", "Wide::Scan"),
+    ("keys", "Wide::Keys"),
+    ("size", "Wide::Size"),
+    ("random", "Wide::Random"),
+    ("flush", "Wide::Flush"),
+    ("acknowledged", "Wide::Acknowledged"),
+    ("everywhere", "Wide::Everywhere"),
+    ("load-script", "Wide::LoadScript"),
+    ("forget-scripts", "Wide::ForgetScripts"),
+    ("in-all", "Wide::InAll"),
+    ("kill", "Wide::Kill"),
+    ("one-for-all", "Wide::OneForAll"),
+];
 const MEANINGS: Names = &[
     ("plain", "Meaning::Plain"),
     ("depends", "Meaning::Depends"),
