@@ -39,8 +39,6 @@ pub struct Sequence<'a> {
     step: usize,
     executed: usize,
     pub tally: Tally,
-    /// Whether the ring keeps scripts; only then they can be called by their hash.
-    keeps_scripts: bool,
     touched: BTreeSet<Vec<u8>>,
     told: VecDeque<String>,
 }
@@ -68,7 +66,7 @@ impl<'a> Sequence<'a> {
         let rng = Rng::with_seed(seed ^ u64::from(crc32fast::hash(space.name.as_bytes())));
         let (touched, told) = (BTreeSet::new(), VecDeque::new());
         let (alone, faulty, step, executed, tally) = (true, false, 0, 0, Tally::default());
-        let (total, keeps_scripts, repeats_scripts) = (None, false, false);
+        let (total, repeats_scripts) = (None, false);
         Sequence {
             forms,
             space,
@@ -83,7 +81,6 @@ impl<'a> Sequence<'a> {
             step,
             executed,
             tally,
-            keeps_scripts,
             touched,
             told,
         }
@@ -127,7 +124,6 @@ impl<'a> Sequence<'a> {
             if let Done::Replies(ours) = self.ring.run(Batch::One, std::slice::from_ref(&load)).await {
                 let theirs = self.oracle.server.ask(&load).await;
                 // The library is no script, and both say so.
-                self.keeps_scripts = true;
                 self.check(ours == [theirs], || "a script is loaded otherwise".to_owned());
             }
         }
@@ -170,7 +166,6 @@ impl<'a> Sequence<'a> {
             Done::Replies(replies) => {
                 self.tally.pipelines += usize::from(batch != Batch::One);
                 self.follow(&calls, &replies).await;
-                self.reload(&calls).await;
             }
             Done::Refused(why) => self.refused(&calls, &why),
             Done::Failed(outcome, why) if self.faulty => {
@@ -198,9 +193,6 @@ impl<'a> Sequence<'a> {
         loop {
             let forms = self.forms;
             let form = &forms.forms[self.rng.usize(..forms.forms.len())];
-            if form.text.contains("<sha:") && !self.keeps_scripts {
-                continue;
-            }
             if self.repeats_scripts && form.is_undefined_script() {
                 continue;
             }
@@ -221,13 +213,6 @@ impl<'a> Sequence<'a> {
             if batch == Batch::One || self.ring.is_plain() || !refused_alone(&call) {
                 return call;
             }
-        }
-    }
-
-    /// Loads scripts anew where both have forgotten them.
-    async fn reload(&mut self, calls: &[Call<'a>]) {
-        if calls.iter().any(|call| call.args.iter().map(Vec::as_slice).eq([b"SCRIPT".as_slice(), b"FLUSH"])) {
-            self.prepare().await;
         }
     }
 
