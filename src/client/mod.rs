@@ -110,6 +110,12 @@ impl RingClient {
         RingConnection::new(Arc::clone(&self.inner))
     }
 
+    /// Subscriptions, in the manner of redis-rs's `PubSub`, on connections of their own. Nothing is connected before the
+    /// first subscription.
+    pub fn pubsub(&self) -> RingPubSub {
+        RingPubSub::new(Arc::clone(&self.inner))
+    }
+
     /// A connection to one member, for what concerns its server and not the ring (INFO, CONFIG, CLIENT and the like) and
     /// for reads of what it holds. See [`MemberConnection`].
     ///
@@ -136,12 +142,6 @@ impl RingClient {
     /// It only reads.
     pub async fn dbsize(&self) -> Result<DbSize> {
         self.inner.core.dbsize().await
-    }
-
-    /// Subscriptions, in the manner of redis-rs's `PubSub`, on connections of their own. Nothing is connected before the
-    /// first subscription.
-    pub fn pubsub(&self) -> RingPubSub {
-        RingPubSub::new(Arc::clone(&self.inner))
     }
 
     /// The topology in use.
