@@ -7,7 +7,7 @@ use redis::{Cmd, Pipeline, ServerError, Value};
 use super::groups;
 use super::split::{self, Parts};
 use super::steps::{Step, Tokens};
-use super::{Core, Senders, Snapshot};
+use super::{Core, Senders, Snapshot, script};
 use crate::command::{self, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::placement::Token;
@@ -68,8 +68,7 @@ impl<'a> Stretch<'a> {
         match plan {
             Plan::Read { row, .. } if row.answer == command::Answer::Part => return Some(cmd),
             Plan::Read { key, .. } | Plan::Write { key, .. } => {
-                let repeat = core.options.script_policy == ScriptPolicy::Repeat;
-                self.steps.push(Step::new(cmd, &plan, Tokens::One(Token::of_key(key)), repeat));
+                self.steps.push(step(core, cmd, &plan, Token::of_key(key)));
                 self.entries.push(Entry::Step(self.steps.len() - 1));
             }
             Plan::Split { row, merge } => {
@@ -141,8 +140,7 @@ pub(super) fn steps(core: &Core, pipeline: &Pipeline) -> Result<Vec<Step>> {
         if Token::of_key(first) != Token::of_key(key) {
             return Err(core.refusal(command::Refusal::different_tags(plan.row(), first, key)));
         }
-        let repeat = core.options.script_policy == ScriptPolicy::Repeat;
-        steps.push(Step::new(cmd, &plan, Tokens::One(Token::of_key(key)), repeat));
+        steps.push(step(core, cmd, &plan, Token::of_key(key)));
     }
     // What concerns no key goes where the others go.
     let token = home.map_or(Token(0), Token::of_key);
@@ -152,6 +150,15 @@ pub(super) fn steps(core: &Core, pipeline: &Pipeline) -> Result<Vec<Step>> {
         }
     }
     Ok(steps)
+}
+
+fn step(core: &Core, cmd: &Cmd, plan: &Plan<'_>, token: Token) -> Step {
+    let repeat = core.options.script_policy == ScriptPolicy::Repeat;
+    let whole = script::among_others(core, cmd, plan.row());
+    match whole.as_ref().map(|whole| (whole, command::plan(whole))) {
+        Some((whole, Ok(plan))) => Step::new(whole, &plan, Tokens::One(token), repeat),
+        Some((_, Err(_))) | None => Step::new(cmd, plan, Tokens::One(token), repeat),
+    }
 }
 
 /// What EXEC answered.
