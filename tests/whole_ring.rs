@@ -571,7 +571,7 @@ async fn an_agent_takes_the_rings_flush_for_none_and_any_other_for_a_loss() {
     let client = ring.client().await;
     let connection = client.connection();
     let epoch = client.topology().epoch();
-    for (_, server) in &ring.servers {
+    for server in ring.servers.values() {
         let _: () = direct::ask(&server.addr(), &call(&["HSET", "__rr:gate", "open", "1"])).await;
     }
     let flushes = async |server: &str| -> u64 {
