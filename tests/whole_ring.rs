@@ -181,12 +181,12 @@ async fn no_key_is_missed_when_a_connection_is_cut_and_comes_back() {
     for part in 0.. {
         assert!(part < 10_000, "it does not end");
         match part {
-            20 => {
+            60 => {
                 proxy.set(Mode::Refuse).await;
                 proxy.cut().await;
                 eventually(SOON, "it is gone", || async { !client.connected().contains(&victim) }).await;
             }
-            40 => {
+            110 => {
                 proxy.set(Mode::Pass).await;
                 eventually(SOON, "it is back", || async { client.connected().contains(&victim) }).await;
             }
