@@ -63,7 +63,8 @@ pub mod placement;
 pub mod policy;
 
 pub use client::{
-    MemberConnection, RingClient, RingClientBuilder, RingConnection, Scan, ScanCursor, ScanOptions, TopologyWatch,
+    MemberConnection, RingClient, RingClientBuilder, RingConnection, RingPubSub, RingPubSubSink, RingPubSubStream,
+    Scan, ScanCursor, ScanOptions, TopologyWatch,
 };
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
 pub use exec::{DbSize, Stats};

@@ -31,6 +31,18 @@ pub enum WritePolicy {
     Primary,
 }
 
+/// How the copies get what a script or a function writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScriptPolicy {
+    /// They get the state that its keys have right after it. Right for every script that writes no other keys than those
+    /// it declares; costs a copy of those keys for each call.
+    #[default]
+    CopyState,
+    /// They run it too. Only for scripts that do the same wherever they run: no time, no random numbers, no order of the
+    /// elements of a set or a hash.
+    Repeat,
+}
+
 /// How long to wait for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {

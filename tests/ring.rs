@@ -125,17 +125,14 @@ async fn what_the_ring_does_not_run_is_refused_by_name() {
     let ring = FixedRing::start(2).await;
     let client = ring.client().await;
     let connection = client.connection();
-    let refused: [&[&str]; 12] = [
-        &["MGET", "a", "b"],
+    let refused: [&[&str]; 9] = [
+        &["RENAME", "a", "b"],
         &["SELECT", "1"],
-        &["SPOP", "s"],
-        &["EVAL", "return 1", "0"],
-        &["EXPIRE", "k", "10"],
-        &["INCRBYFLOAT", "k", "1.5"],
-        &["XADD", "s", "*", "f", "v"],
-        &["BLPOP", "l", "1"],
         &["SUBSCRIBE", "c"],
-        &["FLUSHALL"],
+        &["INFO"],
+        &["WATCH", "k"],
+        &["REPLICAOF", "host", "6379"],
+        &["EVAL", "return 1", "2", "a", "b"],
         &["NOSUCHCOMMAND", "k"],
         &["SET", "__rr:gate", "v"],
     ];
@@ -147,8 +144,6 @@ async fn what_the_ring_does_not_run_is_refused_by_name() {
         assert!(own.hint().is_some(), "{own}");
         assert!(matches!(error.retry_method(), redis::RetryMethod::NoRetry));
     }
-    let error = redis::pipe().set("a", 1).exec_async(&mut connection.clone()).await.unwrap_err();
-    assert_eq!(own(&error).kind(), ErrorKind::Refused);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::membership::TlsFiles;
 use crate::membership::{Digest, MembershipOptions, RingUrl};
 #[cfg(feature = "cli")]
 use crate::node::ConnectOptions;
-use crate::policy::{HedgePolicy, ReadPolicy, Timeouts, WritePolicy};
+use crate::policy::{HedgePolicy, ReadPolicy, ScriptPolicy, Timeouts, WritePolicy};
 
 /// Options of a [`RingClient`], from [`RingClient::builder`].
 ///
@@ -37,6 +37,12 @@ impl RingClientBuilder {
     /// When writes are acknowledged.
     pub fn write_policy(mut self, policy: WritePolicy) -> Self {
         self.exec.write_policy = policy;
+        self
+    }
+
+    /// How the copies get what scripts write.
+    pub fn script_policy(mut self, policy: ScriptPolicy) -> Self {
+        self.exec.script_policy = policy;
         self
     }
 

@@ -10,7 +10,6 @@ use tracing::Instrument;
 
 use super::Inner;
 use crate::command;
-use crate::error::{Error, ErrorKind};
 use crate::exec::{Core, Senders, Snapshot};
 
 /// A connection to the whole ring.
@@ -58,10 +57,14 @@ impl ConnectionLike for RingConnection {
         self.inner.core.run(snapshot, &mut self.senders, cmd)
     }
 
-    fn req_packed_commands<'a>(&'a mut self, _: &'a Pipeline, _: usize, _: usize) -> RedisFuture<'a, Vec<Value>> {
-        let error = Error::new(ErrorKind::Refused, "pipelines do not run on the ring yet")
-            .with_hint("send the commands one by one; concurrent ones share a round trip anyway");
-        Box::pin(std::future::ready(Err(error.into())))
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        _: usize,
+        _: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        // What to skip and what to take follows from whether the pipeline is a transaction, which it says itself.
+        Box::pin(self.inner.core.run_all(self.snapshot.load(), pipeline))
     }
 
     fn get_db(&self) -> i64 {

@@ -3,6 +3,7 @@
 mod builder;
 mod connection;
 mod member;
+mod pubsub;
 mod scan;
 mod watch;
 
@@ -19,6 +20,7 @@ use crate::placement::{Location, NodeId, Topology};
 pub use builder::RingClientBuilder;
 pub use connection::RingConnection;
 pub use member::MemberConnection;
+pub use pubsub::{RingPubSub, RingPubSubSink, RingPubSubStream};
 pub use scan::{Scan, ScanCursor, ScanOptions};
 pub use watch::TopologyWatch;
 
@@ -106,6 +108,12 @@ impl RingClient {
     /// A connection to the ring: cheap, and cheap to clone. All of them share one connection to each member.
     pub fn connection(&self) -> RingConnection {
         RingConnection::new(Arc::clone(&self.inner))
+    }
+
+    /// Subscriptions, in the manner of redis-rs's `PubSub`, on connections of their own. Nothing is connected before the
+    /// first subscription.
+    pub fn pubsub(&self) -> RingPubSub {
+        RingPubSub::new(Arc::clone(&self.inner))
     }
 
     /// A connection to one member, for what concerns its server and not the ring (INFO, CONFIG, CLIENT and the like) and

@@ -8,6 +8,7 @@
 //! A command that the table does not have is refused. The tempting guess, that the first argument is the key, sends
 //! whole scripts and cursors to the wrong server.
 
+mod effect;
 mod index;
 mod keys;
 mod member;
@@ -16,20 +17,31 @@ mod own;
 mod refusal;
 mod request;
 mod row;
+mod script;
+mod split;
+mod state;
 #[rustfmt::skip]
 mod table;
+mod wait;
 
 #[cfg(test)]
 mod tests;
 
+pub use effect::{Carried, Expect, Unreadable, delivered_up_to, effect, probes, written_keys};
 pub use index::{lookup, lookup_sub, resolve};
 pub use keys::{Key, NoKeys, keys};
 pub use member::on_member;
 pub use own::{OWN_FLUSHES, OWN_KEYS};
 pub use refusal::{Refusal, RefusalKind};
-pub use request::{Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, argument, cursor, name, plan, with_cursor};
-pub use row::{
-    Access, Answer, Begin, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication,
-    Role, Row, Scan, Side, Split, Support, Takes, Unit, Wait, Why, Wide, Word,
+pub use request::{
+    Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, argument, arguments, cursor, name, plan, with_cursor,
 };
+pub use row::{
+    Access, Answer, Begin, Echo, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options,
+    Replication, Role, Row, Scan, Script, Side, Split, Support, Takes, Unit, Wait, Why, Wide, Word,
+};
+pub use script::{read_only, script_body, script_name, with_body};
+pub use split::{Part, merge, split};
+pub use state::{restore, state_probes};
 pub use table::ROWS;
+pub use wait::{longest_wait, wait_for_entries, with_wait, without_wait};

@@ -137,6 +137,39 @@ where
     })
 }
 
+/// An option of a call.
+#[derive(Clone, Copy)]
+pub(super) struct Given {
+    /// The word, in upper case.
+    pub(super) word: &'static str,
+    /// Where it stands.
+    pub(super) at: usize,
+    /// Where the next argument that is not its own stands.
+    pub(super) next: usize,
+    /// Whether its threshold is approximate.
+    pub(super) approximate: bool,
+}
+
+/// The options of a call.
+pub(super) fn given<'a, I>(row: &Row, args: I) -> impl Iterator<Item = Given>
+where
+    I: Clone + Iterator<Item = Option<&'a [u8]>>,
+{
+    let mut scanner = row.options.map(|options| Scanner::new(options, args));
+    std::iter::from_fn(move || {
+        let scanner = scanner.as_mut()?;
+        loop {
+            match scanner.next()? {
+                Found::Word { word, at, mark, .. } => {
+                    let (next, approximate) = (scanner.at, mark == Some(b'~'));
+                    return Some(Given { word: word.word, at, next, approximate });
+                }
+                Found::UnknownWord | Found::GeneratedId | Found::NoId => {}
+            }
+        }
+    })
+}
+
 /// What the scan meets.
 enum Found<'a> {
     /// An option at `at` with its first argument, and the `=` or `~` before that argument.

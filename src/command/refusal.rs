@@ -4,8 +4,12 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use super::keys::NoKeys;
+use redis::Cmd;
+
+use super::keys::{NoKeys, keys};
+use super::request::words;
 use super::row::{Row, Why};
+use crate::placement::Token;
 
 /// A command that the ring does not send, the reason, and the way around it.
 ///
@@ -38,6 +42,9 @@ pub enum RefusalKind {
     /// The command is fine and this call of it is not.
     Usage,
 }
+
+const TOGETHER: &str = "its keys must live together";
+const SAME_TAG: &str = "give them the same hash tag, as {a}1 and {a}2 have, or send a command for each";
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,6 +84,18 @@ impl Refusal {
         }
     }
 
+    /// The same command, refused for another reason.
+    pub(crate) fn because(mut self, reason: &'static str, hint: &'static str) -> Self {
+        (self.kind, self.reason, self.hint) = (RefusalKind::Usage, reason, hint);
+        self
+    }
+
+    /// The same command, refused since these two keys of it do not live together.
+    pub(crate) fn strangers(self, one: &[u8], other: &[u8]) -> Self {
+        let keys = Some(format!("{} and {} do not", printable_key(one), printable_key(other)));
+        Self { keys, ..self.because(TOGETHER, SAME_TAG) }
+    }
+
     /// For a subcommand that the table does not have. It is not repeated, since it may just as well be a value whose
     /// subcommand was forgotten.
     pub(super) fn unknown_subcommand(container: &'static Row) -> Self {
@@ -85,6 +104,16 @@ impl Refusal {
             RefusalKind::Unknown,
             "its first argument is none of its subcommands, so its keys cannot be told",
             "check the spelling of the subcommand",
+        )
+    }
+
+    /// For an argument that is no UTF-8, where the server would repeat it in an error.
+    pub(super) fn not_utf8(row: &'static Row) -> Self {
+        Self::new(
+            row,
+            RefusalKind::Usage,
+            "an argument is no UTF-8, and a server that repeats it in an error would end the shared connection",
+            "use keys, groups and consumers that are text",
         )
     }
 
@@ -146,15 +175,17 @@ impl Refusal {
     /// For keys that must share a hash tag and do not.
     ///
     /// Owners that are equal by accident would do today, and be different ones as soon as the ring grows.
-    pub(super) fn different_tags(row: &'static Row, one: &[u8], other: &[u8]) -> Self {
-        let mut refusal = Self::new(
-            row,
-            RefusalKind::Usage,
-            "its keys must live together",
-            "give them the same hash tag, as {a}1 and {a}2 have, or send a command for each",
-        );
-        refusal.keys = Some(format!("{} and {} do not", printable_key(one), printable_key(other)));
-        refusal
+    pub(crate) fn different_tags(row: &'static Row, one: &[u8], other: &[u8]) -> Self {
+        Self::new(row, RefusalKind::Usage, TOGETHER, SAME_TAG).strangers(one, other)
+    }
+
+    /// For a command that names keys of different tags, where it cannot be split.
+    pub(crate) fn of_strangers(cmd: &Cmd, row: &'static Row) -> Self {
+        let mut found: Vec<&[u8]> = Vec::new();
+        let _ = keys(row, words(cmd), |key| found.push(key.bytes));
+        let one = found.first().copied().unwrap_or_default();
+        let stranger = found.iter().find(|key| Token::of_key(key) != Token::of_key(one));
+        Self::different_tags(row, one, stranger.copied().unwrap_or(one))
     }
 
     fn new(row: &'static Row, kind: RefusalKind, reason: &'static str, hint: &'static str) -> Self {

@@ -9,7 +9,7 @@ use super::index::{lookup, resolve};
 use super::keys::{NoKeys, keys};
 use super::options::{Stores, call};
 use super::refusal::Refusal;
-use super::row::{Access, Keys, Kind, Lifetime, Merge, NoEffect, Replication, Row, Split, Support, Unit, Wait};
+use super::row::{Access, Echo, Keys, Kind, Lifetime, Merge, NoEffect, Replication, Row, Split, Support, Unit, Wait};
 use crate::placement::Token;
 
 /// Keys that begin so are the ring's own.
@@ -227,6 +227,9 @@ pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
     if key.starts_with(RESERVED) {
         return Err(Refusal::reserved_key(row));
     }
+    if row.echo == Echo::Repeats && words(cmd).flatten().any(|word| std::str::from_utf8(word).is_err()) {
+        return Err(Refusal::not_utf8(row));
+    }
     if row.access == Access::Read && row.options.is_none() && row.wait == Wait::Never {
         return Ok(Plan::Read { row, key });
     }
@@ -253,6 +256,8 @@ pub fn absolute(cmd: &Cmd, plan: &Plan<'_>, primary_now_ms: u64) -> Rewrite {
     let Some(time) = number.and_then(|number| deadline(number, unit, primary_now_ms)) else {
         return Rewrite::PrimaryAlone;
     };
+    // A lifetime that is over before it begins has passed on every clock, also where this one is ahead of a server's.
+    let time = if number <= Some(0) { time.min(0) } else { time };
     let mut rewritten = Cmd::with_capacity(cmd.args_iter().len() + 1, 0);
     match row.lifetime {
         Lifetime::None => {
@@ -304,6 +309,12 @@ pub fn name(cmd: &Cmd) -> &'static str {
     resolve(name, args.next().map(Option::unwrap_or_default)).map_or("UNKNOWN", |row| row.upper)
 }
 
+/// The arguments of a call, the name first; a cursor is empty.
+#[must_use]
+pub fn arguments(cmd: &Cmd) -> Vec<&[u8]> {
+    words(cmd).map(Option::unwrap_or_default).collect()
+}
+
 /// The argument at `at` (the name is 0); `None` where there is none or a cursor.
 #[must_use]
 pub fn argument(cmd: &Cmd, at: usize) -> Option<&[u8]> {
@@ -353,7 +364,7 @@ pub fn with_cursor(cmd: &Cmd, at: usize, cursor: u64) -> Cmd {
 
 /// The arguments, the name first; `None` is a cursor.
 #[inline]
-fn words(cmd: &Cmd) -> impl Clone + ExactSizeIterator<Item = Option<&[u8]>> {
+pub(super) fn words(cmd: &Cmd) -> impl Clone + ExactSizeIterator<Item = Option<&[u8]>> {
     cmd.args_iter().map(|arg| match arg {
         Arg::Simple(bytes) => Some(bytes),
         // `Arg` may grow variants; whatever they are, their bytes are not known here, just as a cursor's are not.

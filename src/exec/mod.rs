@@ -3,18 +3,28 @@
 //! A [`Core`] holds the snapshot that everybody reads once per request; [`Core::run`] decides with the command table
 //! whether a call is a read or a write and hands it on.
 
+mod batch;
+mod channels;
+mod groups;
 mod member;
 mod owners;
 mod part;
 mod pause;
+mod pipeline;
 mod polling;
+mod publish;
 mod read;
 mod reload;
 mod reply;
+mod report;
 mod round;
+mod script;
 mod scripts;
+mod split;
 mod stats;
+mod steps;
 mod stripe;
+mod unknown;
 mod whole;
 mod write;
 
@@ -25,18 +35,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use redis::{Cmd, RedisFuture, Value};
+use redis::{Cmd, Pipeline, RedisFuture, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::command::{self, Answer, Plan, Refusal, Repeat};
+use crate::command::{self, Answer, Plan, Refusal, RefusalKind, Repeat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
 use crate::node::{ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
-use crate::policy::{ReadPolicy, WritePolicy};
+use crate::policy::{ReadPolicy, ScriptPolicy, WritePolicy};
 
 pub(crate) use member::unknown as unknown_member;
 use pause::Pause;
@@ -53,6 +63,7 @@ pub(crate) struct ExecOptions {
     pub(crate) connect: ConnectOptions,
     pub(crate) read_policy: ReadPolicy,
     pub(crate) write_policy: WritePolicy,
+    pub(crate) script_policy: ScriptPolicy,
 }
 
 /// The part of a client that runs commands.
@@ -70,6 +81,8 @@ pub(crate) struct Core {
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
     counters: Counters,
+    /// What the servers said about commands that the table does not have.
+    unknown: unknown::Known,
     stripes: Stripes,
     /// Writes that begin wait while it is held.
     pause: Arc<Pause>,
@@ -135,6 +148,7 @@ impl Core {
             ticker,
             changed,
             counters: Counters::default(),
+            unknown: unknown::Known::default(),
             stripes: Stripes::new(),
             read_ms,
             write_ms,
@@ -233,6 +247,11 @@ impl Core {
         connected.map(|seat| seat.node.id().clone()).collect()
     }
 
+    /// What every connection of this client is made with, and where its tasks run.
+    pub(crate) fn connecting(&self) -> (Arc<ConnectOptions>, Arc<Ticker>, Handle) {
+        (Arc::clone(&self.connect), Arc::clone(&self.ticker), self.runtime.clone())
+    }
+
     /// Runs one command. What can be decided before anything is sent is decided here, so that the future of each kind
     /// of command holds only what that kind needs.
     ///
@@ -246,11 +265,12 @@ impl Core {
         cmd: &'a Cmd,
     ) -> RedisFuture<'a, Value> {
         match command::plan(cmd) {
-            Ok(Plan::Read { key, row }) => {
+            Ok(plan @ Plan::Read { key, row }) => {
                 let token = Token::of_key(key);
                 match row.answer {
                     Answer::Whole => boxed(|| read::read(self, snapshot, senders, cmd, token)),
                     Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
+                    Answer::LacksScript => self.run_other(snapshot, cmd, Ok(plan)),
                 }
             }
             Ok(plan @ Plan::Write { key, repeat: Repeat::Absolute | Repeat::Deterministic, .. }) => {
@@ -270,6 +290,18 @@ impl Core {
         plan: Result<Plan<'a>, Refusal>,
     ) -> RedisFuture<'a, Value> {
         match plan {
+            Ok(Plan::Publish { channel, .. }) => {
+                Box::pin(publish::publish(self, snapshot, cmd, Token::of_key(channel)))
+            }
+            Ok(Plan::Channels { .. }) => Box::pin(channels::ask(self, snapshot, cmd)),
+            Ok(Plan::Write { .. }) => {
+                Box::pin(async move { script::write(self, snapshot, cmd).await.map_err(Into::into) })
+            }
+            Ok(Plan::Read { row, key }) => Box::pin(script::read_only(self, snapshot, cmd, row, Token::of_key(key))),
+            Ok(Plan::Keyless { row }) => Box::pin(script::keyless(self, snapshot, cmd, row)),
+            Ok(Plan::Split { row, merge }) => {
+                Box::pin(async move { split::run(self, snapshot, cmd, row, merge).await.map_err(Into::into) })
+            }
             Ok(Plan::WholeRing { row }) => Box::pin(whole::run(self, snapshot, cmd, row)),
             Ok(Plan::AnyMember { .. }) => Box::pin(whole::ask_any(self, snapshot, cmd)),
             Ok(plan) => {
@@ -277,15 +309,31 @@ impl Core {
                     Error::new(ErrorKind::Refused, format!("{} does not run on the ring yet", plan.row().upper));
                 Box::pin(std::future::ready(Err(error.into())))
             }
+            Err(refusal) if refusal.kind == RefusalKind::Unknown => {
+                Box::pin(async move { unknown::run(self, snapshot, cmd, refusal).await.map_err(Into::into) })
+            }
             Err(refusal) => Box::pin(std::future::ready(Err(self.refused(refusal)))),
         }
     }
 
+    /// Runs the commands of a pipeline, as [`redis::aio::ConnectionLike::req_packed_commands`] has them.
+    pub(crate) async fn run_all(
+        self: &Arc<Core>,
+        snapshot: &Arc<Snapshot>,
+        pipeline: &Pipeline,
+    ) -> redis::RedisResult<Vec<Value>> {
+        pipeline::run(self, snapshot, pipeline).await.map_err(Into::into)
+    }
+
     #[cold]
     fn refused(&self, refusal: Refusal) -> redis::RedisError {
+        self.refusal(refusal).into()
+    }
+
+    fn refusal(&self, refusal: Refusal) -> Error {
         tracing::debug!(command = %refusal.command, "refused");
         let hint = refusal.hint;
-        Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint).into()
+        Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint)
     }
 }
 

@@ -58,7 +58,11 @@ fn answered(node: &Node) {
 
 /// The first owner in the policy's order that is up, connected, and neither silent nor failing.
 #[inline]
-fn first_choice<'a>(policy: &ReadPolicy, snapshot: &'a Snapshot, token: Token) -> Option<(MemberIndex, &'a Arc<Link>)> {
+pub(super) fn first_choice<'a>(
+    policy: &ReadPolicy,
+    snapshot: &'a Snapshot,
+    token: Token,
+) -> Option<(MemberIndex, &'a Arc<Link>)> {
     if *policy == ReadPolicy::Primary
         && let Some(&primary) = snapshot.topology.serving().owners(token).first()
         && let Some(link) = snapshot.seat(primary).trusted()
@@ -107,7 +111,7 @@ type Nothing = std::future::Pending<RedisResult<Value>>;
 const PATIENCE: u32 = 4;
 
 /// When owners that could not answer are asked again, if nothing changes before.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// An attempt that goes on beside others.
 type Running<'a> = BoxFuture<'a, (Arc<Node>, Result<Value, Fault>)>;
@@ -219,7 +223,7 @@ async fn race<F: Future<Output = RedisResult<Value>> + Send>(
 }
 
 /// A server that has answered nothing at all is left at once; one that still answers others only as the budget has it.
-fn may_hedge(link: &Link) -> bool {
+pub(super) fn may_hedge(link: &Link) -> bool {
     link.is_silent() || link.may_hedge()
 }
 

@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 use super::owners::{Copies, Links, Owners};
 use super::polling::{both, poll_unconstrained, yield_once};
 use super::reply::{Verdict, is_error, judge};
+use super::report;
 use super::stripe::{Stripe, Stripes, Ticket};
 use super::write::Write;
 use crate::command::{self, Repeat};
-use crate::error::{Error, ErrorKind, Outcome, Retry};
 use crate::node::{Fault, Node};
 use crate::placement::{Epoch, MemberIndex, NodeId, Token};
 
@@ -34,6 +34,11 @@ impl Place {
 
     fn stripe(&self) -> &Stripe {
         self.stripes.of(self.token)
+    }
+
+    /// Waits until everybody before it in line has left. Cancel safe.
+    pub(super) async fn turn(&self) {
+        self.stripe().turn(&self.ticket).await;
     }
 }
 
@@ -131,14 +136,16 @@ impl<'w> Round<'w> {
                 self.owners.primary_alone();
                 return self.settle(reply, Vec::new());
             }
-            Executed::Unknown if self.write.repeat == Repeat::Deterministic => {
-                return End::Done(Err(self.unknown(&reply)));
-            }
             // An absolute command that only waits in line is sent to the copies in any case.
+            Executed::Unknown if self.write.repeat != Repeat::Absolute => {
+                if let Err(fault) = &reply {
+                    return End::Done(Err(self.unknown(fault)));
+                }
+            }
             Executed::Yes | Executed::Elsewhere | Executed::Unknown => {}
         }
         acknowledge(&mut self.early, &reply);
-        place.stripe().turn(&place.ticket).await;
+        place.turn().await;
         let copies = {
             let mut sending = pin!(links.copies.send(cmd, write_ms));
             let begun = poll_fn(|cx| {
@@ -259,7 +266,7 @@ impl<'w> Round<'w> {
         // A copy that says anything but what the primary said does not have the write.
         for (id, value) in answers.iter().filter(|(_, value)| is_error(value)) {
             if judge(value) == Verdict::OutOfMemory {
-                return End::Done(Err(self.no_memory(id, value)));
+                return End::Done(Err(report::no_memory(&self.write.core, id, value).into()));
             }
             missed.push(id);
         }
@@ -277,71 +284,25 @@ impl<'w> Round<'w> {
     fn failed(&self, answer: Value, copies: &[(&NodeId, Value)]) -> RedisResult<Value> {
         let Some((other, _)) = copies.iter().find(|(_, value)| !is_error(value)) else { return Ok(answer) };
         self.differs(other);
-        self.write.core.counters.unknown_writes.add_one();
-        let error = Error::new(ErrorKind::Server, format!("the primary refused the write that {other} has executed"))
-            .with_retry(Retry::Later)
-            .with_outcome(Outcome::Unknown)
-            .with_hint("the copies of this key may differ: write it again when the primary accepts writes");
-        Err(match answer.extract_error() {
-            Err(cause) => error.with_source(cause).into(),
-            Ok(_) => error.into(),
-        })
-    }
-
-    /// The primary has executed it and a copy has no memory for it. That copy is not dropped for it: the next one
-    /// would have even less.
-    #[cold]
-    fn no_memory(&self, id: &NodeId, reply: &Value) -> redis::RedisError {
-        self.write.core.counters.unknown_writes.add_one();
-        let error =
-            Error::new(ErrorKind::Server, format!("{id} has no memory for a write that the primary has executed"))
-                .with_retry(Retry::Later)
-                .with_outcome(Outcome::Unknown)
-                .with_hint("give the member more memory, then write the key again: its copies differ");
-        match reply.clone().extract_error() {
-            Err(cause) => error.with_source(cause).into(),
-            Ok(_) => error.into(),
-        }
+        Err(report::refused(&self.write.core, other, answer).into())
     }
 
     #[cold]
-    fn unknown(&self, reply: &Reply) -> redis::RedisError {
-        self.write.core.counters.unknown_writes.add_one();
+    fn unknown(&self, fault: &Fault) -> redis::RedisError {
         let node = self.node(self.owners.primary());
         node.failed();
-        let kind = match reply {
-            Err(Fault::Late) => ErrorKind::Timeout,
-            Ok(_) | Err(Fault::Full | Fault::Lost(_)) => ErrorKind::Disconnected,
-        };
-        let name = command::name(&self.write.cmd);
-        tracing::debug!(node = %node.id(), epoch = %self.epoch(), command = name, "sent and not answered");
-        Error::new(kind, format!("{name} was sent to {} and not answered", node.id()))
-            .with_outcome(Outcome::Unknown)
-            // Whether to try again only the caller can know, who can look.
-            .with_retry(Retry::Never)
-            .with_hint("its effect depends on what is there, so it is not repeated: read the key before trying again")
-            .into()
+        report::unknown(&self.write.core, node.id(), fault, command::name(&self.write.cmd)).into()
     }
 
     #[cold]
     fn missed(&self, id: &NodeId) {
-        self.write.core.counters.missed_writes.add_one();
-        if let Some((index, _)) = self.write.snapshot.topology().find(id) {
-            self.write.snapshot.seat(index).node.missed_a_write();
-        }
-        tracing::debug!(node = %id, epoch = %self.epoch(), command = command::name(&self.write.cmd), "a write was missed");
+        report::missed(&self.write.core, &self.write.snapshot, id, command::name(&self.write.cmd));
     }
 
     #[cold]
     fn differs(&self, id: &NodeId) {
-        // Harmless ones come by the thousand where two processes count in one key; the counter tells how many.
-        if self.write.core.counters.differing_replies.add_one() == 0 {
-            tracing::warn!(node = %id, "copies answer differently; further ones are logged as debug events");
-        }
-        tracing::debug!(
-            node = %id, primary = %self.id(self.owners.primary()), epoch = %self.epoch(),
-            command = command::name(&self.write.cmd), "a copy answered differently"
-        );
+        let primary = self.id(self.owners.primary());
+        report::differs(&self.write.core, id, primary, &self.write.snapshot, command::name(&self.write.cmd));
     }
 }
 

@@ -46,7 +46,6 @@ impl Scripts {
     }
 
     /// The script of a name, which may be in any case.
-    #[expect(dead_code, reason = "what runs EVALSHA asks for it where a member says NOSCRIPT")]
     pub(super) fn body(&self, sha: &[u8]) -> Option<Arc<[u8]>> {
         let sha = std::str::from_utf8(sha).ok()?.to_ascii_lowercase();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).bodies.get(sha.as_str()).cloned()

@@ -24,6 +24,33 @@ impl Stripes {
     pub(crate) fn of(&self, token: Token) -> &Stripe {
         &self.0[token.0 as usize % STRIPES]
     }
+
+    /// Locks the stripes of several keys, in the one order that everybody locks them in.
+    pub(crate) fn lock_all(&self, tokens: &[Token]) -> Locked<'_> {
+        let mut numbers: Vec<usize> = tokens.iter().map(|token| token.0 as usize % STRIPES).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        Locked(numbers.into_iter().map(|number| (number, self.0[number].lock())).collect())
+    }
+}
+
+/// The locks of several stripes.
+pub(crate) struct Locked<'a>(Vec<(usize, MutexGuard<'a, Lines>)>);
+
+impl Locked<'_> {
+    /// Whether nobody stands in line for a key. Its stripe must be locked.
+    pub(crate) fn is_free(&self, token: Token) -> bool {
+        self.at(token).and_then(|at| self.0.get(at)).is_some_and(|(_, lines)| lines.is_free(token))
+    }
+
+    /// Takes the next place in the line of a key. Its stripe must be locked.
+    pub(crate) fn take(&mut self, token: Token) -> Option<Ticket> {
+        self.at(token).and_then(|at| self.0.get_mut(at)).map(|(_, lines)| lines.take(token))
+    }
+
+    fn at(&self, token: Token) -> Option<usize> {
+        self.0.binary_search_by_key(&(token.0 as usize % STRIPES), |(number, _)| *number).ok()
+    }
 }
 
 impl Stripes {

@@ -231,13 +231,13 @@ async fn connected(core: &Core, snapshot: &mut Arc<Snapshot>, token: Token) -> R
 
 /// Until something may have changed. A member that answers at once that it cannot must not be asked in a tight loop, and
 /// a connection that comes must be used soon.
-async fn pause(core: &Core, snapshot: &mut Arc<Snapshot>) {
+pub(super) async fn pause(core: &Core, snapshot: &mut Arc<Snapshot>) {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(3..=12))).await;
     *snapshot = core.snapshot.load_full();
 }
 
 /// Long enough for a reconnect and one more attempt.
-fn deadline(core: &Core) -> Instant {
+pub(super) fn deadline(core: &Core) -> Instant {
     let timeouts = &core.options.connect.timeouts;
     Instant::now() + timeouts.write + timeouts.connect
 }
@@ -247,7 +247,12 @@ fn deadline(core: &Core) -> Instant {
 /// A write must not miss an owner that is connected, so the snapshot is made current where it does not know a
 /// connection yet.
 #[inline]
-fn owners(core: &Core, snapshot: &mut Arc<Snapshot>, token: Token, failures: &[(NodeId, String)]) -> Option<Owners> {
+pub(super) fn owners(
+    core: &Core,
+    snapshot: &mut Arc<Snapshot>,
+    token: Token,
+    failures: &[(NodeId, String)],
+) -> Option<Owners> {
     loop {
         let topology = &snapshot.topology;
         let mut owners = Owners::new();

@@ -1,10 +1,11 @@
 //! Connecting to a server and the handshake.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join3;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -45,8 +46,39 @@ impl std::fmt::Debug for ConnectOptions {
 ///
 /// The connect timeout covers all of it: a stopped process still accepts connections, only a reply proves life.
 pub(super) async fn connect(address: &Address, options: &ConnectOptions, ticker: &Arc<Ticker>) -> Result<Connected> {
+    within(address, options, connect_and_greet(address, options, ticker)).await
+}
+
+/// As [`connect`], for a connection on which the server speaks unasked. Only RESP3 can.
+pub(super) async fn connect_for_pushes(
+    address: &Address,
+    options: &ConnectOptions,
+    ticker: &Arc<Ticker>,
+    pushes: &Pushes,
+) -> Result<Connected> {
+    let connecting = async {
+        match multiplexed(address, options, ProtocolVersion::RESP3, ticker, Some(pushes)).await {
+            Ok(connected) => Ok(connected),
+            Err(Refusal::Other(error)) => Err(error),
+            Err(Refusal::OldProtocol) => {
+                Err(Error::new(ErrorKind::Server, format!("{address} does not speak RESP3, which subscriptions need"))
+                    .with_hint("Redis 6.0 and newer do, unless HELLO is renamed or denied"))
+            }
+        }
+    };
+    within(address, options, connecting).await
+}
+
+/// Takes what a server says unasked. It is called by the task that moves the connection's bytes, and so must not block.
+pub(crate) type Pushes = Arc<dyn AsyncPushSender>;
+
+async fn within(
+    address: &Address,
+    options: &ConnectOptions,
+    connecting: impl Future<Output = Result<Connected>>,
+) -> Result<Connected> {
     let limit = options.timeouts.connect;
-    match tokio::time::timeout(limit, connect_and_greet(address, options, ticker)).await {
+    match tokio::time::timeout(limit, connecting).await {
         Ok(connected) => connected,
         Err(_) => {
             Err(Error::new(ErrorKind::Unreachable, format!("{address} did not answer within {} ms", limit.as_millis())))
@@ -61,9 +93,9 @@ pub(super) struct Connected {
 }
 
 async fn connect_and_greet(address: &Address, options: &ConnectOptions, ticker: &Arc<Ticker>) -> Result<Connected> {
-    match multiplexed(address, options, ProtocolVersion::RESP3, ticker).await {
+    match multiplexed(address, options, ProtocolVersion::RESP3, ticker, None).await {
         // Servers before 6.0, and those that answer HELLO with an error.
-        Err(Refusal::OldProtocol) => match multiplexed(address, options, ProtocolVersion::RESP2, ticker).await {
+        Err(Refusal::OldProtocol) => match multiplexed(address, options, ProtocolVersion::RESP2, ticker, None).await {
             Ok(connected) => Ok(connected),
             Err(Refusal::OldProtocol) => Err(Error::new(ErrorKind::Server, format!("{address} speaks no known RESP"))),
             Err(Refusal::Other(error)) => Err(error),
@@ -83,6 +115,7 @@ async fn multiplexed(
     options: &ConnectOptions,
     protocol: ProtocolVersion,
     ticker: &Arc<Ticker>,
+    pushes: Option<&Pushes>,
 ) -> Result<Connected, Refusal> {
     let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(|error| {
         let what = match error.kind() {
@@ -97,9 +130,9 @@ async fn multiplexed(
     })?;
     if address.tls {
         let stream = encrypted(address, options, tcp).await.map_err(Refusal::Other)?;
-        greet(address, options, protocol, ticker, stream).await
+        greet(address, options, protocol, ticker, pushes, stream).await
     } else {
-        greet(address, options, protocol, ticker, tcp).await
+        greet(address, options, protocol, ticker, pushes, tcp).await
     }
 }
 
@@ -123,6 +156,7 @@ async fn greet(
     options: &ConnectOptions,
     protocol: ProtocolVersion,
     ticker: &Arc<Ticker>,
+    pushes: Option<&Pushes>,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<Connected, Refusal> {
     let mut info = RedisConnectionInfo::default().set_db(options.db).set_protocol(protocol);
@@ -133,7 +167,10 @@ async fn greet(
         info = info.set_password(password);
     }
     // Our own clock decides when a request is late.
-    let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::QUEUE);
+    let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::QUEUE);
+    if let Some(pushes) = pushes {
+        config = config.set_push_sender(Arc::clone(pushes));
+    }
     let reads = Reads::new();
     let stream = driver::Stream::new(stream, &reads);
     let (connection, driver) =

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -181,6 +181,42 @@ impl Link {
     /// As [`Link::request`], for the connection's own questions: there is always room for them.
     pub(super) async fn probe(&self, cmd: &Cmd, at_most_ms: u64) -> Result<Value, Fault> {
         self.limited(cmd, at_most_ms, inflight::LIMIT_OF_COPIES).await
+    }
+
+    /// Sends several commands in one message and waits for all replies, for as long as bytes come in. Replies come in the
+    /// order of the commands, so a server that answers what was sent later has answered these. Nothing is sent before its
+    /// first poll.
+    pub(crate) async fn batch(&self, wire: &Pipeline, at_most_ms: u64) -> Result<Vec<Value>, Fault> {
+        self.all(wire, at_most_ms, inflight::LIMIT).await
+    }
+
+    /// As [`Link::batch`], for what a primary has executed already.
+    pub(crate) async fn batch_of_copies(&self, wire: &Pipeline, at_most_ms: u64) -> Result<Vec<Value>, Fault> {
+        self.all(wire, at_most_ms, inflight::LIMIT_OF_COPIES).await
+    }
+
+    async fn all(&self, wire: &Pipeline, at_most_ms: u64, most: usize) -> Result<Vec<Value>, Fault> {
+        if wire.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.connection.clone();
+        let send = std::pin::pin!(async move {
+            let replies = connection.send_packed_commands(wire, 0, wire.len()).await;
+            replies.map(Value::Array)
+        });
+        let mut attempt = Attempt::new(self, send);
+        attempt.most = most;
+        // A server that is slow and not dead gets the time that a single write gets.
+        let patience = at_most_ms.saturating_mul(PATIENCE);
+        loop {
+            match attempt.within(patience).await {
+                Some(Ok(Value::Array(replies))) => return Ok(replies),
+                Some(Ok(other)) => return Ok(vec![other]),
+                Some(Err(fault)) => return Err(fault),
+                None if self.heard_within(patience) => {}
+                None => return Err(Fault::Late),
+            }
+        }
     }
 
     async fn limited(&self, cmd: &Cmd, at_most_ms: u64, most: usize) -> Result<Value, Fault> {

@@ -9,6 +9,7 @@ mod driver;
 mod inflight;
 mod latency;
 mod link;
+mod listener;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
@@ -28,10 +29,11 @@ use breaker::Breaker;
 use connect::Connected;
 
 pub(crate) use brief::ask_briefly;
-pub(crate) use connect::ConnectOptions;
+pub(crate) use connect::{ConnectOptions, Pushes};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
 pub(crate) use link::{Attempt, Fault, Link, Senders};
+pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;

@@ -1,0 +1,75 @@
+//! What was added to a stream and trimmed from it.
+//!
+//! How much an approximate trimming takes away depends on how a server keeps its entries. The copies get where the stream
+//! begins now, not how long it is: the length would take too much away where another process's entry came first.
+
+use redis::{Cmd, Value, cmd};
+
+use super::super::options::given;
+use super::super::request::words;
+use super::super::row::Row;
+use super::reading::{elements, text};
+use super::{Carried, Expect, Unreadable, carried, word};
+
+/// What tells where the stream begins, if the call trims it approximately.
+pub(super) fn probes(row: &Row, call: &Cmd) -> Vec<Cmd> {
+    if !given(row, words(call)).any(|option| option.approximate) {
+        return Vec::new();
+    }
+    let mut first = cmd("XRANGE");
+    first.arg(word(call, 1)).arg("-").arg("+").arg("COUNT").arg(1);
+    vec![first]
+}
+
+/// For the id of the entry, or nil.
+pub(super) fn added(row: &Row, call: &Cmd, reply: &Value, answers: &[Value]) -> Result<Vec<Carried>, Unreadable> {
+    if *reply == Value::Nil {
+        return Ok(Vec::new());
+    }
+    let mut add = cmd("XADD");
+    add.arg(word(call, 1));
+    let mut id_at = 2;
+    for option in given(row, words(call)) {
+        id_at = option.next;
+        let own = option.next - option.at;
+        match option.word {
+            // The stream is there on the primary by now.
+            "NOMKSTREAM" => {}
+            // Only an approximate trimming may have one.
+            "LIMIT" => {}
+            _ if option.approximate => beginning(&mut add, answers)?,
+            _ => words(call).skip(option.at).take(own).for_each(|word| {
+                add.arg(word);
+            }),
+        }
+    }
+    add.arg(text(reply)?);
+    words(call).skip(id_at + 1).for_each(|word| {
+        add.arg(word);
+    });
+    Ok(vec![carried(&mut add, Expect::Reply(reply.clone()))])
+}
+
+/// For the number of entries that went.
+pub(super) fn trimmed(call: &Cmd, reply: &Value, answers: &[Value]) -> Result<Vec<Carried>, Unreadable> {
+    match reply {
+        Value::Int(0) => return Ok(Vec::new()),
+        Value::Int(_) => {}
+        _ => return Err(Unreadable),
+    }
+    let mut trim = cmd("XTRIM");
+    trim.arg(word(call, 1));
+    beginning(&mut trim, answers)?;
+    Ok(vec![carried(&mut trim, Expect::Reply(reply.clone()))])
+}
+
+/// Adds what trims a stream to where it begins now.
+fn beginning(cmd: &mut Cmd, answers: &[Value]) -> Result<(), Unreadable> {
+    let [first] = answers else { return Err(Unreadable) };
+    match elements(first)? {
+        [] => cmd.arg("MAXLEN").arg("=").arg(0),
+        [entry] => cmd.arg("MINID").arg("=").arg(text(elements(entry)?.first().ok_or(Unreadable)?)?),
+        _ => return Err(Unreadable),
+    };
+    Ok(())
+}

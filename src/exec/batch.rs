@@ -1,0 +1,608 @@
+//! Several commands for one set of owners: in one message to the primary, and what the copies get in one message to each.
+//!
+//! Everything goes this way that is more than one plain command: pipelines, transactions, commands whose effect only the
+//! primary's reply tells, and scripts. The order of a key's commands is the order on the primary's connection, and its
+//! copies leave in that order (see [`super::stripe`]).
+
+use std::collections::HashSet;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all};
+use redis::{Pipeline, Value};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::owners::Owners;
+use super::polling::{both, poll_unconstrained, yield_once};
+use super::reply::{Verdict, is_error, judge};
+use super::round::{Failures, Place};
+use super::steps::{Copying, Step};
+use super::{Core, Snapshot, boxed, groups, report};
+use crate::command::{self, Carried, Expect};
+use crate::error::{Error, Outcome};
+use crate::node::{Fault, Link};
+use crate::placement::{MemberIndex, NodeId, Token};
+
+/// What became of one step.
+pub(super) enum Done {
+    /// The primary's reply, an error included.
+    Replied(Value),
+    /// The ring's own error.
+    Failed(Error),
+    /// Nobody has executed it, or it may be executed twice without harm.
+    Again {
+        /// Whether somebody may have executed it all the same.
+        unknown: bool,
+    },
+}
+
+/// What became of a batch: one for each step, and who failed.
+pub(super) struct Ended {
+    pub(super) done: Vec<Done>,
+    pub(super) failures: Failures,
+    /// Whether the server refused the whole transaction.
+    pub(super) aborted: bool,
+    /// The keys of the steps whose effect could not be told from the replies: the copies lack it.
+    untold: Vec<Vec<u8>>,
+}
+
+impl Ended {
+    /// The end of steps of which nobody knows more than this.
+    pub(super) fn of(done: Vec<Done>) -> Ended {
+        Ended { done, failures: Failures::new(), aborted: false, untold: Vec::new() }
+    }
+
+    /// Gives the copies the state of the keys of what could not be told.
+    async fn told(mut self, core: &Arc<Core>) -> Ended {
+        for key in std::mem::take(&mut self.untold) {
+            if let Err(error) = Box::pin(groups::copy_state(core, vec![key])).await {
+                let error = error.with_outcome(Outcome::Unknown);
+                self.done.iter_mut().for_each(|done| *done = Done::Failed(error.clone()));
+            }
+        }
+        self
+    }
+}
+
+/// Steps with the same owners.
+pub(super) struct Batch {
+    pub(super) core: Arc<Core>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) owners: Owners,
+    pub(super) steps: Vec<Step>,
+    /// Whether all of them are one transaction.
+    pub(super) atomic: bool,
+    /// Told the primary's replies, where the caller waits for no more.
+    pub(super) early: Option<oneshot::Sender<Vec<Value>>>,
+    /// Who has executed it already, on another connection. All others are copies then.
+    pub(super) executed_at: Option<NodeId>,
+}
+
+/// The primary's replies to one step.
+struct Answered {
+    reply: Value,
+    answers: Vec<Value>,
+}
+
+impl Batch {
+    /// Puts the batch on the wire, and returns the rest of its run.
+    ///
+    /// To be called from a poll: the commands are enqueued under the locks of all their keys, so that the order of calls
+    /// is the order on every connection.
+    pub(super) fn begin(mut self, cx: &mut Context<'_>) -> impl Future<Output = Ended> + Send + use<> {
+        let mut tokens: Vec<Token> = self.steps.iter().flat_map(|step| step.tokens.all()).copied().collect();
+        tokens.sort_unstable_by_key(|token| token.0);
+        tokens.dedup();
+        if let Some(clock) = self.link(self.owners.primary()).map(|link| link.clock().now_ms()) {
+            self.steps.iter_mut().for_each(|step| step.make_absolute(clock));
+        }
+        let core = Arc::clone(&self.core);
+        let stripes = core.stripes.clone();
+        let mut locked = stripes.lock_all(&tokens);
+        let at_once = self.is_absolute() && tokens.iter().all(|token| locked.is_free(*token));
+        let mut running = if at_once {
+            Either::Left(boxed(|| self.run_at_once()))
+        } else {
+            let place = |token: &Token| Some(Place::new(stripes.clone(), *token, locked.take(*token)?));
+            let places: Vec<Place> = tokens.iter().filter_map(place).collect();
+            Either::Right(boxed(|| self.run(tokens, places)))
+        };
+        let polled = poll_unconstrained(Pin::new(&mut running), cx);
+        drop(locked);
+        async move {
+            let ended = match polled {
+                Poll::Ready(ended) => ended,
+                Poll::Pending => running.await,
+            };
+            ended.told(&core).await
+        }
+    }
+
+    /// Whether the copies need not wait for what the primary says.
+    fn is_absolute(&self) -> bool {
+        let absolute = |step: &Step| matches!(step.copying, Copying::Nothing | Copying::Absolute);
+        !self.atomic && self.executed_at.is_none() && self.steps.iter().all(absolute)
+    }
+
+    fn link(&self, owner: MemberIndex) -> Option<&Arc<Link>> {
+        self.snapshot.seat(owner).link.as_ref()
+    }
+
+    fn id(&self, owner: MemberIndex) -> &NodeId {
+        self.snapshot.seat(owner).node.id()
+    }
+
+    /// Those that get what the primary did.
+    fn copies(&self) -> impl Iterator<Item = MemberIndex> {
+        let owners = self.owners.all().iter().enumerate();
+        let copies = owners.filter(|(nth, owner)| match &self.executed_at {
+            Some(id) => id != self.id(**owner),
+            None => *nth > 0,
+        });
+        copies.map(|(_, owner)| *owner)
+    }
+
+    async fn run(mut self, tokens: Vec<Token>, places: Vec<Place>) -> Ended {
+        let (wire, shape) = self.wire();
+        // Decided for all before any has it: a copy must not find its queue full after the primary has executed.
+        let roomy = self.owners.all().iter().all(|owner| self.link(*owner).is_some_and(|link| link.has_room()));
+        let replies = {
+            let link = self.link(self.owners.primary()).filter(|_| roomy);
+            let mut sending = pin!(async {
+                match link {
+                    Some(link) => link.batch(&wire, self.core.write_ms).await,
+                    None => Err(Fault::Full),
+                }
+            });
+            let begun = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
+            // The first poll runs under the stripes' locks; all that takes them again must come later.
+            yield_once().await;
+            match begun {
+                Poll::Ready(replies) => replies,
+                Poll::Pending => sending.await,
+            }
+        };
+        let (answered, aborted) = match replies.map(|replies| self.read(replies, &shape)) {
+            Ok(Some(read)) => read,
+            Ok(None) => return self.nonsense(),
+            Err(fault) => return self.lost(&fault),
+        };
+        let again = self.unavailable(&answered);
+        if again.is_empty() {
+            self.snapshot.seat(self.owners.primary()).node.succeeded();
+        }
+        let mut carried: Vec<Carried> = Vec::new();
+        let mut groups: Vec<usize> = Vec::new();
+        let mut untold = Vec::new();
+        for (step, answered) in self.steps.iter().zip(&answered) {
+            match step.carried(&answered.reply, &answered.answers) {
+                Some(some) => {
+                    groups.push(some.len());
+                    carried.extend(some);
+                }
+                None => {
+                    groups.push(0);
+                    tracing::debug!(command = command::name(&step.cmd), "its effect cannot be told");
+                    untold.extend(step.written());
+                }
+            }
+        }
+        if let Some(early) = self.early.take_if(|_| again.is_empty()) {
+            let _ = early.send(answered.iter().map(|answered| answered.reply.clone()).collect());
+        }
+        let settled = if carried.is_empty() {
+            drop(places);
+            Ok(())
+        } else {
+            self.carry(&tokens, places, &carried, &groups).await
+        };
+        self.end(answered, aborted, untold, &again, settled)
+    }
+
+    /// Sends the primary and the copies the same at the same time: nobody stands in line for these keys, and what all
+    /// steps write is the same wherever it runs.
+    async fn run_at_once(self) -> Ended {
+        let (wire, shape) = self.wire();
+        let written = self.steps.iter().filter(|step| step.copying.writes());
+        let sent: Vec<Carried> = written.map(|step| Carried { cmd: step.cmd.clone(), expect: Expect::Any }).collect();
+        let (copied, flat) = self.copied(&sent, &vec![1; sent.len()]);
+        let roomy = self.owners.all().iter().all(|owner| self.link(*owner).is_some_and(|link| link.has_room()));
+        let links: Vec<(MemberIndex, &Arc<Link>)> =
+            self.copies().filter_map(|copy| Some((copy, self.link(copy)?))).collect();
+        let Some(link) = self.link(self.owners.primary()).filter(|_| roomy) else {
+            yield_once().await;
+            return self.lost(&Fault::Full);
+        };
+        let write_ms = self.core.write_ms;
+        let copying = join_all(links.iter().map(|(_, link)| link.batch_of_copies(&copied, write_ms)));
+        let (replies, copies) = both(pin!(link.batch(&wire, write_ms)), pin!(copying)).await;
+        let answered = match replies.map(|replies| self.read(replies, &shape)) {
+            Ok(Some((answered, _))) => answered,
+            Ok(None) => return self.nonsense(),
+            Err(fault) => return self.lost(&fault),
+        };
+        let again = self.unavailable(&answered);
+        let written = self.steps.iter().zip(&answered).filter(|(step, _)| step.copying.writes());
+        let expected: Vec<Carried> = sent
+            .into_iter()
+            .zip(written)
+            .map(|(sent, (_, answered))| Carried { expect: Expect::Reply(answered.reply.clone()), ..sent })
+            .collect();
+        let mut settled = Ok(());
+        for ((copy, link), replies) in links.into_iter().zip(copies) {
+            let replies = match replies {
+                Ok(replies) => flat.flat(replies),
+                Err(fault) => {
+                    self.silent(copy, &fault);
+                    continue;
+                }
+            };
+            if let Err(error) = self.compare(copy, link, &expected, replies).await {
+                settled = Err(error);
+            }
+        }
+        self.end(answered, false, Vec::new(), &again, settled)
+    }
+
+    /// A copy did not answer.
+    fn silent(&self, copy: MemberIndex, fault: &Fault) {
+        tracing::debug!(node = %self.id(copy), %fault, "a copy did not answer");
+        if !matches!(fault, Fault::Full) {
+            self.snapshot.seat(copy).node.failed();
+        }
+        report::missed(&self.core, &self.snapshot, self.id(copy), self.name());
+    }
+
+    /// The commands for the primary, and how many replies belong to which.
+    fn wire(&self) -> (Pipeline, Vec<Shape>) {
+        let mut wire = Pipeline::with_capacity(self.steps.len() + 2);
+        let mut shape = Vec::with_capacity(self.steps.len());
+        if self.atomic {
+            wire.add_command(redis::cmd("MULTI"));
+        }
+        for step in &self.steps {
+            let asked = step.asked().count();
+            let itself = usize::from(step.asks_itself());
+            let alone = !self.atomic && step.has_probes();
+            if alone {
+                wire.add_command(redis::cmd("MULTI"));
+            }
+            step.asked().for_each(|cmd| {
+                wire.add_command(cmd.clone());
+            });
+            if alone {
+                wire.add_command(redis::cmd("EXEC"));
+            }
+            shape.push(Shape { itself, probes: asked - itself, alone });
+        }
+        if self.atomic {
+            wire.add_command(redis::cmd("EXEC"));
+        }
+        (wire, shape)
+    }
+
+    /// The replies, each with its command, and whether a transaction was refused as a whole. `None` if they are not as many
+    /// as there must be.
+    fn read(&self, replies: Vec<Value>, shape: &[Shape]) -> Option<(Vec<Answered>, bool)> {
+        let mut replies = replies.into_iter();
+        if self.atomic {
+            let all = shape.iter().map(Shape::asked).sum();
+            let executed = transaction(&mut replies, all)?;
+            let mut replies = executed.replies.into_iter();
+            let answered = shape.iter().map(|shape| shape.take(&mut replies)).collect::<Option<_>>()?;
+            return Some((answered, executed.aborted));
+        }
+        let each = shape.iter().map(|shape| match shape.alone {
+            true => shape.take(&mut transaction(&mut replies, shape.asked())?.replies.into_iter()),
+            false => shape.take(&mut replies),
+        });
+        Some((each.collect::<Option<_>>()?, false))
+    }
+
+    /// The steps that the primary cannot serve now and of whose keys it has executed nothing.
+    fn unavailable(&self, answered: &[Answered]) -> HashSet<usize> {
+        let refused = |at: &usize| answered.get(*at).is_some_and(|a| judge(&a.reply) == Verdict::Unavailable);
+        let mut executed: HashSet<u32> = HashSet::new();
+        for (at, step) in self.steps.iter().enumerate().filter(|(at, _)| !refused(at)) {
+            let _ = at;
+            executed.extend(step.tokens.all().iter().map(|token| token.0));
+        }
+        let free = |step: &Step| !step.tokens.all().iter().any(|token| executed.contains(&token.0));
+        let all = self.steps.iter().enumerate().filter(|(at, step)| refused(at) && (free(step) || self.atomic));
+        all.map(|(at, _)| at).collect()
+    }
+
+    /// Sends the copies what they get, and looks at what they say.
+    async fn carry(
+        &self,
+        tokens: &[Token],
+        places: Vec<Place>,
+        carried: &[Carried],
+        groups: &[usize],
+    ) -> Result<(), Error> {
+        for place in &places {
+            place.turn().await;
+        }
+        let (wire, shape) = self.copied(carried, groups);
+        let links: Vec<(MemberIndex, &Arc<Link>)> =
+            self.copies().filter_map(|copy| Some((copy, self.link(copy)?))).collect();
+        let replies = {
+            let mut sending =
+                pin!(join_all(links.iter().map(|(_, link)| link.batch_of_copies(&wire, self.core.write_ms))));
+            let begun = poll_fn(|cx| {
+                let _order = self.core.stripes.lock_all(tokens);
+                Poll::Ready(poll_unconstrained(sending.as_mut(), cx))
+            })
+            .await;
+            drop(places);
+            match begun {
+                Poll::Ready(replies) => replies,
+                Poll::Pending => sending.await,
+            }
+        };
+        let mut settled = Ok(());
+        for ((copy, link), replies) in links.into_iter().zip(replies) {
+            let replies = match replies {
+                Ok(replies) => replies,
+                Err(fault) => {
+                    self.silent(copy, &fault);
+                    continue;
+                }
+            };
+            if let Err(error) = self.compare(copy, link, carried, shape.flat(replies)).await {
+                settled = Err(error);
+            }
+        }
+        settled
+    }
+
+    /// The message to a copy. What one command did comes all at once there too.
+    fn copied(&self, carried: &[Carried], groups: &[usize]) -> (Pipeline, Copied) {
+        let mut wire = Pipeline::with_capacity(carried.len() + 2);
+        let mut shape = Copied(Vec::new());
+        let mut rest = carried;
+        let whole = [carried.len()];
+        for count in if self.atomic { &whole } else { groups } {
+            let (group, others) = rest.split_at((*count).min(rest.len()));
+            rest = others;
+            let together = group.len() > 1;
+            if together {
+                wire.add_command(redis::cmd("MULTI"));
+            }
+            group.iter().for_each(|carried| {
+                wire.add_command(carried.cmd.clone());
+            });
+            if together {
+                wire.add_command(redis::cmd("EXEC"));
+            }
+            shape.0.push((group.len(), together));
+        }
+        (wire, shape)
+    }
+
+    /// Whether a copy has what it was sent.
+    async fn compare(
+        &self,
+        copy: MemberIndex,
+        link: &Link,
+        carried: &[Carried],
+        replies: Option<Vec<Value>>,
+    ) -> Result<(), Error> {
+        let (core, id) = (&self.core, self.id(copy));
+        let Some(mut replies) = replies else {
+            report::missed(core, &self.snapshot, id, self.name());
+            return Ok(());
+        };
+        self.find_again(link, carried, &mut replies).await;
+        let refused = |carried: &Carried| match &carried.expect {
+            Expect::Reply(reply) if is_error(reply) => Some(reply.clone()),
+            _ => None,
+        };
+        let pairs = || carried.iter().zip(&replies);
+        if let Some(reason) = pairs().find_map(|(carried, reply)| refused(carried).filter(|_| !is_error(reply))) {
+            return Err(report::refused(core, id, reason));
+        }
+        let failed = || pairs().filter(|(carried, reply)| is_error(reply) && refused(carried).is_none());
+        if let Some((_, reply)) = failed().find(|(_, reply)| judge(reply) == Verdict::OutOfMemory) {
+            return Err(report::no_memory(core, id, reply));
+        }
+        if failed().next().is_some() {
+            report::missed(core, &self.snapshot, id, self.name());
+            return Ok(());
+        }
+        self.snapshot.seat(copy).node.succeeded();
+        let differs = |(carried, reply): (&Carried, &Value)| match &carried.expect {
+            Expect::Reply(expected) if is_error(expected) => false,
+            Expect::Reply(expected) | Expect::Soon(expected) => expected != reply,
+            Expect::Found => !is_found(reply),
+            Expect::Any => false,
+        };
+        if carried.iter().zip(&replies).any(differs) {
+            let primary = self.id(self.owners.primary());
+            report::differs(core, id, primary, &self.snapshot, self.name());
+        }
+        Ok(())
+    }
+
+    /// What a copy did not find may be on its way there, from another process: it is sent again for a while.
+    async fn find_again(&self, link: &Link, carried: &[Carried], replies: &mut [Value]) {
+        let deadline = Instant::now() + Duration::from_millis(self.core.write_ms);
+        let mut pause = Duration::from_millis(1);
+        let lacks = |(carried, reply): &(&Carried, &mut Value)| match &carried.expect {
+            Expect::Found => !is_error(reply) && !is_found(reply),
+            Expect::Soon(expected) => expected != *reply,
+            Expect::Reply(_) | Expect::Any => false,
+        };
+        while Instant::now() < deadline {
+            let mut missing: Vec<_> = carried.iter().zip(replies.iter_mut()).filter(lacks).collect();
+            if missing.is_empty() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+            for (carried, reply) in &mut missing {
+                match link.copy(&carried.cmd, self.core.write_ms).await {
+                    Ok(value) => **reply = value,
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+
+    fn end(
+        self,
+        answered: Vec<Answered>,
+        aborted: bool,
+        untold: Vec<Vec<u8>>,
+        again: &HashSet<usize>,
+        settled: Result<(), Error>,
+    ) -> Ended {
+        let mut failures = Failures::new();
+        if !again.is_empty() {
+            let why =
+                answered.iter().enumerate().find(|(at, _)| again.contains(at)).map(|(_, answered)| &answered.reply);
+            let why = match why {
+                Some(Value::ServerError(error)) => format!("it says {}", error.code()),
+                _ => "it cannot serve now".to_owned(),
+            };
+            let primary = self.owners.primary();
+            self.snapshot.seat(primary).node.failed();
+            failures.push((self.id(primary).clone(), why));
+        }
+        if self.steps.iter().any(|step| step.copying.writes()) && again.len() < self.steps.len() {
+            let executed = |owner: &&MemberIndex| self.executed_at.as_ref() != Some(self.id(**owner));
+            for owner in self.owners.missing().iter().filter(executed) {
+                report::missed(&self.core, &self.snapshot, self.id(*owner), self.name());
+            }
+            if self.owners.is_degraded() {
+                self.core.counters.degraded_writes.add_one();
+            }
+        }
+        let done = answered.into_iter().zip(&self.steps).enumerate().map(|(at, (answered, step))| match &settled {
+            _ if again.contains(&at) => Done::Again { unknown: false },
+            Err(error) if step.copying.writes() => Done::Failed(error.clone()),
+            Ok(()) | Err(_) => Done::Replied(answered.reply),
+        });
+        Ended { done: done.collect(), failures, aborted, untold }
+    }
+
+    /// The primary did not answer.
+    fn lost(self, fault: &Fault) -> Ended {
+        let primary = self.owners.primary();
+        let unsent = matches!(fault, Fault::Full);
+        if !unsent {
+            self.snapshot.seat(primary).node.failed();
+        }
+        let mut dependent: HashSet<u32> = HashSet::new();
+        for step in self.steps.iter().filter(|step| !step.copying.may_repeat()) {
+            dependent.extend(step.tokens.all().iter().map(|token| token.0));
+        }
+        let done = self.steps.iter().map(|step| {
+            let repeatable = !step.tokens.all().iter().any(|token| dependent.contains(&token.0));
+            let repeatable = repeatable && (!self.atomic || dependent.is_empty());
+            if unsent || repeatable {
+                return Done::Again { unknown: !unsent && step.copying.writes() };
+            }
+            Done::Failed(report::unknown(&self.core, self.id(primary), fault, command::name(&step.cmd)))
+        });
+        let done = done.collect();
+        Ended {
+            done,
+            failures: vec![(self.id(primary).clone(), fault.to_string())],
+            aborted: false,
+            untold: Vec::new(),
+        }
+    }
+
+    /// The primary answered something else than what was asked.
+    fn nonsense(self) -> Ended {
+        let primary = self.owners.primary();
+        let error = report::nonsense(&self.core, self.id(primary), self.name());
+        let done = self.steps.iter().map(|_| Done::Failed(error.clone())).collect();
+        Ended::of(done)
+    }
+
+    /// For traces and error texts.
+    fn name(&self) -> &'static str {
+        match &self.steps[..] {
+            [one] => command::name(&one.cmd),
+            _ if self.atomic => "a transaction",
+            _ => "a pipeline",
+        }
+    }
+}
+
+/// Which replies of the primary belong to a step.
+struct Shape {
+    itself: usize,
+    probes: usize,
+    /// Whether it is a transaction of its own.
+    alone: bool,
+}
+
+impl Shape {
+    fn asked(&self) -> usize {
+        self.itself + self.probes
+    }
+
+    fn take(&self, replies: &mut impl Iterator<Item = Value>) -> Option<Answered> {
+        let reply = if self.itself > 0 { replies.next()? } else { Value::Okay };
+        let answers: Vec<Value> = replies.by_ref().take(self.probes).collect();
+        (answers.len() == self.probes || is_error(&reply)).then_some(Answered { reply, answers })
+    }
+}
+
+/// How the replies of a copy are grouped: so many commands, and whether they are a transaction.
+struct Copied(Vec<(usize, bool)>);
+
+impl Copied {
+    fn flat(&self, replies: Vec<Value>) -> Option<Vec<Value>> {
+        let mut replies = replies.into_iter();
+        let mut flat = Vec::new();
+        for (count, together) in &self.0 {
+            match together {
+                true => flat.extend(transaction(&mut replies, *count)?.replies),
+                false => flat.extend(replies.by_ref().take(*count)),
+            }
+        }
+        Some(flat)
+    }
+}
+
+/// The replies to the commands of a transaction, from those to MULTI, to each being queued, and to EXEC.
+///
+/// A transaction that was refused executed nothing: a command that could not be queued has its own error, and the others
+/// that of EXEC.
+fn transaction(replies: &mut impl Iterator<Item = Value>, count: usize) -> Option<Executed> {
+    let multi = replies.next()?;
+    let queued: Vec<Value> = replies.by_ref().take(count).collect();
+    let executed = replies.next()?;
+    if queued.len() != count {
+        return None;
+    }
+    match executed {
+        Value::Array(replies) if replies.len() == count => Some(Executed { replies, aborted: false }),
+        refused @ Value::ServerError(_) => {
+            // A server that cannot serve says so to MULTI already, and to EXEC that there was no MULTI.
+            let refused = if is_error(&multi) { multi } else { refused };
+            let own = |reply| if is_error(&reply) { reply } else { refused.clone() };
+            Some(Executed { replies: queued.into_iter().map(own).collect(), aborted: true })
+        }
+        _ => None,
+    }
+}
+
+/// What became of the commands of a transaction.
+struct Executed {
+    replies: Vec<Value>,
+    /// Whether it was refused as a whole.
+    aborted: bool,
+}
+
+fn is_found(reply: &Value) -> bool {
+    matches!(reply, Value::Int(count) if *count > 0)
+}

@@ -1,0 +1,366 @@
+//! Steps are grouped by their owners and each group runs as one batch, until every step has its result.
+
+use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{join, join_all};
+use redis::{Cmd, Pipeline, Value};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::batch::{Batch, Done, Ended};
+use super::owners::Owners;
+use super::read::{first_choice, hurry, may_hedge, no_owner, read};
+use super::reply::{Verdict, judge};
+use super::round::Failures;
+use super::steps::Step;
+use super::write::{deadline, owners, pause};
+use super::{Core, Senders, Snapshot};
+use crate::command::Carried;
+use crate::error::{Error, ErrorKind, Outcome};
+use crate::placement::{MemberIndex, NodeId, Token};
+use crate::policy::WritePolicy;
+
+/// How many reads of a group that did not answer as one may wait at the same time.
+const SINGLE_READS: usize = 1024;
+
+/// What became of all steps.
+pub(super) struct Ran {
+    /// In the order of the steps: the reply of a server, an error included, or the ring's own error.
+    pub(super) results: Vec<Result<Value, Error>>,
+    /// Whether a server refused the transaction as a whole.
+    pub(super) aborted: bool,
+}
+
+/// Steps that are not done, each with its number among all.
+type Pending = Vec<(usize, Step)>;
+
+/// Runs steps. Those of one key run in their order; all others side by side. `atomic` ones have one token.
+///
+/// The commands are on the wire when the future has been polled once, unless an owner is not connected. Dropping it does
+/// not leave a write on one owner only: what was begun goes on by itself.
+pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step>, atomic: bool) -> Ran {
+    let mut results: Vec<Option<Result<Value, Error>>> = steps.iter().map(|_| None).collect();
+    let mut pending: Pending = steps.into_iter().enumerate().collect();
+    let mut snapshot = Arc::clone(first);
+    let mut failures = Failures::new();
+    let mut unknown: HashSet<usize> = HashSet::new();
+    let mut aborted = false;
+    let until = deadline(core);
+    let mut first_round = true;
+    loop {
+        if !first_round {
+            core.counters.repeated_writes.add_one();
+        }
+        let (reads, writes) = apart(std::mem::take(&mut pending), atomic);
+        let mut waiting = Pending::new();
+        // Nothing here waits, so all of it is on the wire when this has been polled for the first time.
+        let mut groups = Some(by_owners(core, &mut snapshot, writes, &failures, &mut waiting));
+        let begun = poll_fn(|cx| {
+            let groups = groups.take().unwrap_or_default().into_iter();
+            Poll::Ready(groups.map(|group| begin(core, &snapshot, group, atomic, cx)).collect::<Vec<_>>())
+        })
+        .await;
+        let reading =
+            join_all(by_readers(&snapshot, reads).into_iter().map(|group| read_group(core, &snapshot, group)));
+        let (read, ended) = join(reading, join_all(begun.into_iter().map(Begun::end))).await;
+        for (number, result) in read.into_iter().flatten() {
+            set(&mut results, number, result);
+        }
+        for (group, ended) in ended {
+            aborted |= ended.aborted;
+            failures.extend(ended.failures);
+            for ((number, step), done) in group.into_iter().zip(ended.done) {
+                match done {
+                    Done::Replied(value) => set(&mut results, number, Ok(value)),
+                    Done::Failed(error) => set(&mut results, number, Err(error)),
+                    Done::Again { unknown: maybe } => {
+                        if maybe {
+                            unknown.insert(number);
+                        }
+                        pending.push((number, step));
+                    }
+                }
+            }
+        }
+        pending.extend(waiting);
+        pending.sort_by_key(|(number, _)| *number);
+        if pending.is_empty() {
+            break;
+        }
+        if Instant::now() >= until {
+            for (number, step) in std::mem::take(&mut pending) {
+                let error = no_owner(&snapshot, step.tokens.first(), &failures, "written");
+                let error = if unknown.contains(&number) {
+                    core.counters.unknown_writes.add_one();
+                    error.with_outcome(Outcome::Unknown)
+                } else {
+                    error
+                };
+                set(&mut results, number, Err(error));
+            }
+            break;
+        }
+        pending.iter().for_each(|(_, step)| hurry(&snapshot, step.tokens.first()));
+        pause(core, &mut snapshot).await;
+        first_round = false;
+    }
+    let lost = || Err(Error::new(ErrorKind::Disconnected, "the runtime ended while a command was under way"));
+    Ran { results: results.into_iter().map(|result| result.unwrap_or_else(lost)).collect(), aborted }
+}
+
+fn set(results: &mut [Option<Result<Value, Error>>], number: usize, result: Result<Value, Error>) {
+    if let Some(place) = results.get_mut(number) {
+        *place = Some(result);
+    }
+}
+
+/// Reads of keys that nothing writes here may be answered by any owner; all else is the primary's.
+fn apart(pending: Pending, atomic: bool) -> (Pending, Pending) {
+    if atomic {
+        return (Pending::new(), pending);
+    }
+    let mut written: HashSet<u32> = HashSet::new();
+    for (_, step) in pending.iter().filter(|(_, step)| step.copying.writes()) {
+        written.extend(step.tokens.all().iter().map(|token| token.0));
+    }
+    let reads_only =
+        |step: &Step| !step.copying.writes() && !step.tokens.all().iter().any(|token| written.contains(&token.0));
+    pending.into_iter().partition(|(_, step)| reads_only(step))
+}
+
+/// Steps with the same owners.
+struct Group {
+    owners: Owners,
+    steps: Pending,
+}
+
+/// Groups steps by the owners that they are written to; those without a connected owner must wait.
+fn by_owners(
+    core: &Core,
+    snapshot: &mut Arc<Snapshot>,
+    pending: Pending,
+    failures: &Failures,
+    waiting: &mut Pending,
+) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut known: HashMap<(Vec<MemberIndex>, Vec<MemberIndex>), usize> = HashMap::new();
+    let mut homes: HashMap<u32, Option<usize>> = HashMap::new();
+    // The snapshot is made current by the first look at each key; all groups are made of one snapshot.
+    loop {
+        let before = Arc::clone(snapshot);
+        pending.iter().for_each(|(_, step)| {
+            let _ = owners(core, snapshot, step.tokens.first(), &[]);
+        });
+        if Arc::ptr_eq(&before, snapshot) {
+            break;
+        }
+    }
+    for (number, step) in pending {
+        let token = step.tokens.first();
+        let home = *homes.entry(token.0).or_insert_with(|| {
+            let owners = owners(core, snapshot, token, failures)?;
+            let key = (owners.all().to_vec(), owners.missing().to_vec());
+            Some(*known.entry(key).or_insert_with(|| {
+                groups.push(Group { owners, steps: Pending::new() });
+                groups.len() - 1
+            }))
+        });
+        match home.and_then(|home| groups.get_mut(home)) {
+            Some(group) => group.steps.push((number, step)),
+            None => waiting.push((number, step)),
+        }
+    }
+    groups
+}
+
+/// A batch on its way.
+struct Begun {
+    steps: Pending,
+    task: JoinHandle<Ended>,
+    early: Option<oneshot::Receiver<Vec<Value>>>,
+}
+
+/// Puts a group on the wire. It goes on in a task of its own: a caller that stops polling would hold up all who wait
+/// behind it in line, itself included. Whatever must be sent again is sent by the caller, if it is still there.
+fn begin(core: &Arc<Core>, snapshot: &Arc<Snapshot>, group: Group, atomic: bool, cx: &mut Context<'_>) -> Begun {
+    let (mut early, mut acknowledged) = (None, None);
+    if core.options.write_policy == WritePolicy::Primary {
+        let (sender, receiver) = oneshot::channel();
+        (early, acknowledged) = (Some(sender), Some(receiver));
+    }
+    let steps = group.steps.iter().map(|(_, step)| step.clone()).collect();
+    let batch = Batch {
+        core: Arc::clone(core),
+        snapshot: Arc::clone(snapshot),
+        owners: group.owners,
+        steps,
+        atomic,
+        early,
+        executed_at: None,
+    };
+    let running = batch.begin(cx);
+    let task = core.runtime.spawn(running.in_current_span());
+    Begun { steps: group.steps, task, early: acknowledged }
+}
+
+impl Begun {
+    async fn end(self) -> (Pending, Ended) {
+        let Begun { steps, task, early } = self;
+        if let Some(early) = early
+            && let Ok(replies) = early.await
+        {
+            let done = replies.into_iter().map(Done::Replied).collect();
+            return (steps, Ended::of(done));
+        }
+        let ended = task.await.unwrap_or_else(|error| {
+            let error = Error::new(ErrorKind::Disconnected, "the runtime ended while a write was under way")
+                .with_outcome(Outcome::Unknown)
+                .with_source(error);
+            let done = steps.iter().map(|_| Done::Failed(error.clone())).collect();
+            Ended::of(done)
+        });
+        (steps, ended)
+    }
+}
+
+/// Gives the copies of a key what a command did that was executed at a member on another connection than the one that
+/// requests share. What this process sent before for the key is with the copies before.
+pub(super) async fn carry(
+    core: &Arc<Core>,
+    cmd: &Cmd,
+    token: Token,
+    executed_at: &NodeId,
+    carried: Vec<Carried>,
+) -> Result<(), Error> {
+    let mut snapshot = core.snapshot.load_full();
+    let Some(owners) = owners(core, &mut snapshot, token, &[]) else {
+        return Err(no_owner(&snapshot, token, &[], "written").with_outcome(Outcome::Unknown));
+    };
+    let mut batch = Some(Batch {
+        core: Arc::clone(core),
+        snapshot,
+        owners,
+        steps: vec![Step::given(cmd, token, carried)],
+        atomic: false,
+        early: None,
+        executed_at: Some(executed_at.clone()),
+    });
+    let begun = poll_fn(|cx| Poll::Ready(batch.take().map(|batch| batch.begin(cx)))).await;
+    let Some(running) = begun else { return Ok(()) };
+    let ended = core.runtime.spawn(running.in_current_span()).await;
+    match ended.ok().and_then(|ended| ended.done.into_iter().next()) {
+        Some(Done::Failed(error)) => Err(error),
+        Some(Done::Replied(_) | Done::Again { .. }) | None => Ok(()),
+    }
+}
+
+/// Gives the copies the state that these keys, of one token, have at their primary now. What this process sends later
+/// for them reaches the copies later.
+pub(super) async fn copy_state(core: &Arc<Core>, keys: Vec<Vec<u8>>) -> Result<(), Error> {
+    let snapshot = core.snapshot.load_full();
+    one(core, &snapshot, Step::state_of(keys)).await.map(|_| ())
+}
+
+/// Groups reads by the owners that may answer them.
+fn by_readers(snapshot: &Snapshot, pending: Pending) -> Vec<Pending> {
+    let mut groups: Vec<Pending> = Vec::new();
+    let mut known: HashMap<&[MemberIndex], usize> = HashMap::new();
+    for (number, step) in pending {
+        let owners = snapshot.topology().serving().owners(step.tokens.first());
+        let place = *known.entry(owners).or_insert_with(|| {
+            groups.push(Pending::new());
+            groups.len() - 1
+        });
+        if let Some(group) = groups.get_mut(place) {
+            group.push((number, step));
+        }
+    }
+    groups
+}
+
+/// Reads a group in one message from the owner that is asked first, and each key on its own where that does not answer.
+async fn read_group(core: &Core, snapshot: &Arc<Snapshot>, group: Pending) -> Vec<(usize, Result<Value, Error>)> {
+    let one_by_one = |steps: Vec<(usize, Step)>| async move {
+        let each = steps.into_iter().map(|(number, step)| async move {
+            let token: Token = step.tokens.first();
+            let result = read(core, snapshot, &mut Senders::default(), &step.cmd, token).await;
+            (number, result.map_err(own))
+        });
+        futures_util::stream::iter(each).buffer_unordered(SINGLE_READS).collect::<Vec<_>>().await
+    };
+    let token = group.first().map_or(Token(0), |(_, step)| step.tokens.first());
+    let Some((owner, link)) = first_choice(&core.options.read_policy, snapshot, token).filter(|_| group.len() > 1)
+    else {
+        return one_by_one(group).await;
+    };
+    let mut wire = Pipeline::with_capacity(group.len());
+    group.iter().for_each(|(_, step)| {
+        wire.add_command(step.cmd.clone());
+    });
+    let mut whole = pin!(link.batch(&wire, core.read_ms));
+    let hedge_ms = link.hedge_after_ms().min(core.read_ms);
+    let whole = loop {
+        tokio::select! {
+            biased;
+            replies = &mut whole => break Some(replies),
+            () = tokio::time::sleep(Duration::from_millis(hedge_ms)) => {
+                // As long as replies come in, the owner is at it.
+                if !link.heard_within(hedge_ms) && (link.is_silent() || may_hedge(link)) {
+                    break None;
+                }
+            }
+        }
+    };
+    let node = &snapshot.seat(owner).node;
+    match whole {
+        Some(Ok(replies)) if replies.len() == group.len() => {
+            let mut done = Vec::with_capacity(group.len());
+            let mut left = Pending::new();
+            for ((number, step), reply) in group.into_iter().zip(replies) {
+                match judge(&reply) {
+                    Verdict::Answer | Verdict::OutOfMemory => done.push((number, Ok(reply))),
+                    Verdict::Unavailable => left.push((number, step)),
+                }
+            }
+            if left.is_empty() {
+                node.succeeded();
+            } else {
+                node.failed();
+                done.extend(one_by_one(left).await);
+            }
+            done
+        }
+        Some(result) => {
+            if !matches!(result, Err(crate::node::Fault::Full)) {
+                node.failed();
+            }
+            one_by_one(group).await
+        }
+        None => {
+            core.counters.hedged_reads.add_one();
+            one_by_one(group).await
+        }
+    }
+}
+
+/// The ring's own error of a read.
+pub(super) fn own(error: redis::RedisError) -> Error {
+    match Error::of_redis(&error) {
+        Some(own) => own.clone(),
+        None => Error::new(ErrorKind::Disconnected, "the connection was lost").with_source(error),
+    }
+}
+
+/// One command that the copies get by its effect.
+pub(super) async fn one(core: &Arc<Core>, snapshot: &Arc<Snapshot>, step: Step) -> Result<Value, Error> {
+    let mut ran = run(core, snapshot, vec![step], false).await;
+    ran.results.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Disconnected, "a command was lost")))
+}
