@@ -545,6 +545,12 @@ async fn a_flush_stands_at_one_place_among_the_writes_of_its_process() {
                     let _: i64 = connection.incr(format!("count:{task}"), 1).await.unwrap();
                     let () = connection.set(format!("set:{task}"), fastrand::u32(..)).await.unwrap();
                     let _: i64 = connection.rpush(format!("list:{}", task % 4), task).await.unwrap();
+                    let mut pipe = redis::pipe();
+                    pipe.incr(format!("piped:{task}"), 1).ignore().set(format!("set:{task}"), 1).ignore();
+                    let () = pipe.query_async(&mut connection).await.unwrap();
+                    let mut block = redis::pipe();
+                    block.atomic().incr(format!("block:{task}"), 1).ignore();
+                    let () = block.query_async(&mut connection).await.unwrap();
                 }
             })
         })
@@ -558,7 +564,8 @@ async fn a_flush_stands_at_one_place_among_the_writes_of_its_process() {
         writer.await.unwrap();
     }
     for task in 0..32 {
-        for key in [format!("count:{task}"), format!("set:{task}"), format!("list:{}", task % 4)] {
+        for key in ["count", "set", "list", "piped", "block"] {
+            let key = format!("{key}:{}", if key == "list" { task % 4 } else { task });
             assert!(ring.copies_are_equal(&client, &key).await, "{key}");
         }
     }
