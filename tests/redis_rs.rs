@@ -198,9 +198,6 @@ async fn pipelines<C: Connection>(mut con: C, seen: &mut Seen) -> RedisResult<()
         .unwrap_err();
     seen.note("an error inside a transaction", (inner.kind(), inner.code().map(str::to_owned)));
     seen.note("what follows it is executed", con.get::<_, i32>("{t}z").await?);
-    let queued = pipe().atomic().set("{t}q", 1).cmd("HSET").arg("{t}h").query_async::<()>(&mut con).await.unwrap_err();
-    seen.note("a command that cannot be queued", (queued.kind(), queued.code().map(str::to_owned)));
-    seen.note("nothing of it is executed", AsyncCommands::exists::<_, bool>(&mut con, "{t}q").await?);
     Ok(())
 }
 
