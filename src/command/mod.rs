@@ -36,4 +36,4 @@ pub use row::{
 pub use split::{Part, merge, split};
 pub use state::{restore, state_probes};
 pub use table::ROWS;
-pub use wait::{longest_wait, wait_for_entries, with_wait, without_wait};
+pub use wait::{awaited, competes, from_now, longest_wait, wait_for_entries, with_wait, with_words, without_wait};

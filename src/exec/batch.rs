@@ -498,7 +498,7 @@ impl Batch {
             self.snapshot.seat(primary).node.failed();
         }
         let mut dependent: HashSet<u32> = HashSet::new();
-        for step in self.steps.iter().filter(|step| !step.copying.may_repeat()) {
+        for step in self.steps.iter().filter(|step| !step.may_repeat()) {
             dependent.extend(step.tokens.all().iter().map(|token| token.0));
         }
         let done = self.steps.iter().map(|step| {

@@ -17,6 +17,7 @@ mod split;
 mod stats;
 mod steps;
 mod stripe;
+mod wait;
 mod write;
 
 use std::collections::HashMap;
@@ -35,7 +36,7 @@ use crate::command::{self, Answer, Plan, Refusal, Repeat, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
-use crate::node::{ConnectOptions, Link, Node, Target, Ticker};
+use crate::node::{Changes, ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
 use crate::policy::{ReadPolicy, ScriptPolicy, WritePolicy};
 
@@ -66,6 +67,8 @@ pub(crate) struct Core {
     linking: JoinHandle<()>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
+    /// The keys that callers wait for.
+    changes: Arc<Changes>,
     counters: Counters,
     stripes: Stripes,
     /// The time limits of one attempt, as the connections take them.
@@ -120,6 +123,7 @@ impl Core {
             ticking: tokio::spawn(Arc::clone(&ticker).run()),
             ticker,
             changed,
+            changes: Arc::default(),
             counters: Counters::default(),
             stripes: Stripes::new(),
             read_ms,
@@ -248,6 +252,9 @@ impl Core {
             }
             Ok(Plan::Split { row, merge }) => {
                 Box::pin(async move { split::run(self, snapshot, cmd, row, merge).await.map_err(Into::into) })
+            }
+            Ok(plan @ Plan::Wait { .. }) => {
+                Box::pin(async move { wait::run(self, snapshot, cmd, plan).await.map_err(Into::into) })
             }
             Ok(plan) => {
                 let error =

@@ -22,6 +22,8 @@ pub(super) struct Step {
     given: Vec<Carried>,
     /// Whether it may have written something before it failed, as scripts and commands of modules may.
     may_fail_late: bool,
+    /// Whether the next owner executes it where its reply was lost.
+    elsewhere: bool,
 }
 
 /// The tokens of a command's keys.
@@ -107,6 +109,7 @@ impl Step {
             keys: Vec::new(),
             given: Vec::new(),
             may_fail_late,
+            elsewhere: false,
         }
     }
 
@@ -133,6 +136,7 @@ impl Step {
             keys: Vec::new(),
             given: Vec::new(),
             may_fail_late: false,
+            elsewhere: false,
         }
     }
 
@@ -150,7 +154,19 @@ impl Step {
             keys,
             given: Vec::new(),
             may_fail_late: writes,
+            elsewhere: false,
         }
+    }
+
+    /// One that is executed by the next owner where the reply of the primary was lost: what it took from the primary, the
+    /// copies still have.
+    pub(super) fn or_elsewhere(self) -> Step {
+        Step { elsewhere: true, ..self }
+    }
+
+    /// Whether it may be sent again after its reply was lost.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.elsewhere || self.copying.may_repeat()
     }
 
     /// Makes its expiry absolute in the primary's time, of which this is the time now.

@@ -1,14 +1,16 @@
 //! Connecting to a server and the handshake.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join3;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
+use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::changes::Changes;
 use super::driver::{self, Reads};
 use super::inflight;
 use super::link::{Clock, Link, Peer};
@@ -26,8 +28,20 @@ pub(crate) struct ConnectOptions {
     pub(crate) db: i64,
     pub(crate) timeouts: Timeouts,
     pub(crate) hedge: HedgePolicy,
+    /// How many connections beside the shared one there may be to each member.
+    pub(crate) own_connections: OwnConnections,
     #[cfg(feature = "tls")]
     pub(crate) tls: super::tls::Tls,
+}
+
+/// A number of connections to one member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnConnections(pub(crate) usize);
+
+impl Default for OwnConnections {
+    fn default() -> Self {
+        OwnConnections(1024)
+    }
 }
 
 impl std::fmt::Debug for ConnectOptions {
@@ -44,9 +58,17 @@ impl std::fmt::Debug for ConnectOptions {
 /// Connects, authenticates, and learns which process answers and what time it has.
 ///
 /// The connect timeout covers all of it: a stopped process still accepts connections, only a reply proves life.
-pub(super) async fn connect(address: &Address, options: &ConnectOptions, ticker: &Arc<Ticker>) -> Result<Connected> {
+///
+/// What the server pushes goes to `changes`, if there are any and the server pushes at all.
+pub(super) async fn connect(
+    address: &Address,
+    options: &ConnectOptions,
+    ticker: &Arc<Ticker>,
+    changes: Option<&Arc<Changes>>,
+) -> Result<Connected> {
     let limit = options.timeouts.connect;
-    match tokio::time::timeout(limit, connect_and_greet(address, options, ticker)).await {
+    let way = Way { address, options, ticker, changes };
+    match tokio::time::timeout(limit, connect_and_greet(way)).await {
         Ok(connected) => connected,
         Err(_) => {
             Err(Error::new(ErrorKind::Unreachable, format!("{address} did not answer within {} ms", limit.as_millis())))
@@ -60,12 +82,23 @@ pub(super) struct Connected {
     pub(super) driver: tokio::task::JoinHandle<()>,
 }
 
-async fn connect_and_greet(address: &Address, options: &ConnectOptions, ticker: &Arc<Ticker>) -> Result<Connected> {
-    match multiplexed(address, options, ProtocolVersion::RESP3, ticker).await {
+/// Where to connect to, and how.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    address: &'a Address,
+    options: &'a ConnectOptions,
+    ticker: &'a Arc<Ticker>,
+    changes: Option<&'a Arc<Changes>>,
+}
+
+async fn connect_and_greet(way: Way<'_>) -> Result<Connected> {
+    match multiplexed(way, ProtocolVersion::RESP3).await {
         // Servers before 6.0, and those that answer HELLO with an error.
-        Err(Refusal::OldProtocol) => match multiplexed(address, options, ProtocolVersion::RESP2, ticker).await {
+        Err(Refusal::OldProtocol) => match multiplexed(way, ProtocolVersion::RESP2).await {
             Ok(connected) => Ok(connected),
-            Err(Refusal::OldProtocol) => Err(Error::new(ErrorKind::Server, format!("{address} speaks no known RESP"))),
+            Err(Refusal::OldProtocol) => {
+                Err(Error::new(ErrorKind::Server, format!("{} speaks no known RESP", way.address)))
+            }
             Err(Refusal::Other(error)) => Err(error),
         },
         Err(Refusal::Other(error)) => Err(error),
@@ -78,12 +111,8 @@ enum Refusal {
     Other(Error),
 }
 
-async fn multiplexed(
-    address: &Address,
-    options: &ConnectOptions,
-    protocol: ProtocolVersion,
-    ticker: &Arc<Ticker>,
-) -> Result<Connected, Refusal> {
+async fn multiplexed(way: Way<'_>, protocol: ProtocolVersion) -> Result<Connected, Refusal> {
+    let Way { address, options, .. } = way;
     let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(|error| {
         let what = match error.kind() {
             std::io::ErrorKind::ConnectionRefused => format!("{address} refused the connection"),
@@ -97,9 +126,9 @@ async fn multiplexed(
     })?;
     if address.tls {
         let stream = encrypted(address, options, tcp).await.map_err(Refusal::Other)?;
-        greet(address, options, protocol, ticker, stream).await
+        greet(way, protocol, stream).await
     } else {
-        greet(address, options, protocol, ticker, tcp).await
+        greet(way, protocol, tcp).await
     }
 }
 
@@ -119,12 +148,11 @@ async fn encrypted(address: &Address, _: &ConnectOptions, _: TcpStream) -> Resul
 }
 
 async fn greet(
-    address: &Address,
-    options: &ConnectOptions,
+    way: Way<'_>,
     protocol: ProtocolVersion,
-    ticker: &Arc<Ticker>,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<Connected, Refusal> {
+    let Way { address, options, ticker, changes } = way;
     let mut info = RedisConnectionInfo::default().set_db(options.db).set_protocol(protocol);
     if let Some(username) = &options.username {
         info = info.set_username(username);
@@ -133,7 +161,14 @@ async fn greet(
         info = info.set_password(password);
     }
     // Our own clock decides when a request is late.
-    let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::QUEUE);
+    let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::QUEUE);
+    if let Some(changes) = changes.filter(|_| protocol == ProtocolVersion::RESP3) {
+        let changes = Arc::clone(changes);
+        config = config.set_push_sender(move |push: PushInfo| {
+            changes.pushed(&push);
+            Ok::<(), Infallible>(())
+        });
+    }
     let reads = Reads::new();
     let stream = driver::Stream::new(stream, &reads);
     let (connection, driver) =

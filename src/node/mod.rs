@@ -1,6 +1,7 @@
 //! One Redis server: its connection, its reconnection, and how far it is to be trusted.
 
 mod breaker;
+mod changes;
 mod connect;
 #[cfg(feature = "cli")]
 mod direct;
@@ -8,9 +9,11 @@ mod driver;
 mod inflight;
 mod latency;
 mod link;
+mod own;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
+mod tracker;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,14 +28,19 @@ use crate::membership::Address;
 use crate::placement::{NodeId, RunId};
 use breaker::Breaker;
 use connect::Connected;
+use own::Own;
+use tracker::Tracker;
 
-pub(crate) use connect::ConnectOptions;
+pub(crate) use changes::{Changes, Listener, Queue, Turn};
+pub(crate) use connect::{ConnectOptions, OwnConnections};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
 pub(crate) use link::{Attempt, Fault, Link, Senders};
+pub(crate) use own::Owned;
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;
+pub(crate) use tracker::Tracked;
 
 /// How often the offset to a server's clock is measured anew.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
@@ -54,6 +62,10 @@ pub(crate) struct Node {
     id: NodeId,
     shared: Arc<Shared>,
     target: watch::Sender<Option<Target>>,
+    options: Arc<ConnectOptions>,
+    ticker: Arc<Ticker>,
+    tracker: Tracker,
+    own: Arc<Own>,
     task: JoinHandle<()>,
 }
 
@@ -102,8 +114,18 @@ impl Node {
             attempts: watch::channel(0).0,
             hurry: Notify::new(),
         });
-        let task = tokio::spawn(keep_connected(Arc::clone(&shared), targets, options, Arc::clone(ticker)));
-        Arc::new(Node { id, shared, target, task })
+        let own = Own::new(options.own_connections.0);
+        let task = tokio::spawn(keep_connected(Arc::clone(&shared), targets, Arc::clone(&options), Arc::clone(ticker)));
+        Arc::new(Node {
+            id,
+            shared,
+            target,
+            options,
+            ticker: Arc::clone(ticker),
+            tracker: Tracker::default(),
+            own,
+            task,
+        })
     }
 
     pub(crate) fn id(&self) -> &NodeId {
@@ -201,7 +223,7 @@ async fn keep_connected(
             continue;
         };
         tokio::select! {
-            connected = connect::connect(&target.address, &options, &ticker) => {
+            connected = connect::connect(&target.address, &options, &ticker, None) => {
                 match connected.and_then(|connected| shared.admit(&target, connected)) {
                     Ok(connected) => {
                         let began = Instant::now();
