@@ -62,7 +62,7 @@ mod node;
 pub mod placement;
 pub mod policy;
 
-pub use client::{RingClient, RingClientBuilder, RingConnection, TopologyWatch};
+pub use client::{RingClient, RingClientBuilder, RingConnection, TopologyWatch, WatchingConnection};
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
 pub use exec::Stats;
 

@@ -2,6 +2,7 @@
 
 mod builder;
 mod connection;
+mod transaction;
 mod watch;
 
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use crate::placement::{Location, NodeId, Topology};
 
 pub use builder::RingClientBuilder;
 pub use connection::RingConnection;
+pub use transaction::WatchingConnection;
 pub use watch::TopologyWatch;
 
 /// A client of a ring: it follows the members, keeps a connection to each, and hands out [`RingConnection`]s.

@@ -18,6 +18,7 @@ mod stats;
 mod steps;
 mod stripe;
 mod wait;
+pub(crate) mod watched;
 mod write;
 
 use std::collections::HashMap;
