@@ -4,21 +4,30 @@
 //! whether a call is a read or a write and hands it on.
 
 mod batch;
+mod channels;
 mod groups;
+mod member;
 mod owners;
 mod part;
+mod pause;
 mod pipeline;
 mod polling;
+mod publish;
 mod read;
+mod reload;
 mod reply;
 mod report;
 mod round;
+mod script;
+mod scripts;
 mod split;
 mod stats;
 mod steps;
 mod stripe;
+mod unknown;
 mod wait;
 pub(crate) mod watched;
+mod whole;
 mod write;
 
 use std::collections::HashMap;
@@ -33,7 +42,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::command::{self, Answer, Plan, Refusal, Repeat, Row};
+use crate::command::{self, Answer, Plan, Refusal, RefusalKind, Repeat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
@@ -41,10 +50,14 @@ use crate::node::{Changes, ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
 use crate::policy::{ReadPolicy, ScriptPolicy, WritePolicy};
 
+pub(crate) use member::unknown as unknown_member;
+use pause::Pause;
+use scripts::Scripts;
 use stats::Counters;
 pub use stats::Stats;
-use steps::{Step, Tokens};
 use stripe::Stripes;
+pub use whole::DbSize;
+pub(crate) use whole::{Part, Position};
 
 /// What decides how commands are run.
 #[derive(Clone, Debug, Default)]
@@ -66,12 +79,19 @@ pub(crate) struct Core {
     ticker: Arc<Ticker>,
     ticking: JoinHandle<()>,
     linking: JoinHandle<()>,
+    reloading: JoinHandle<()>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
     /// The keys that callers wait for.
     changes: Arc<Changes>,
     counters: Counters,
+    /// What the servers said about commands that the table does not have.
+    unknown: unknown::Known,
     stripes: Stripes,
+    /// Writes that begin wait while it is held.
+    pause: Arc<Pause>,
+    /// What members that come are given.
+    scripts: Arc<Scripts>,
     /// The time limits of one attempt, as the connections take them.
     read_ms: u64,
     write_ms: u64,
@@ -83,6 +103,7 @@ impl Drop for Core {
     fn drop(&mut self) {
         self.ticking.abort();
         self.linking.abort();
+        self.reloading.abort();
     }
 }
 
@@ -115,7 +136,13 @@ impl Core {
         let snapshot = Snapshot::build(topology, None, &connect, &ticker, &changed);
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let making = Arc::default();
+        let scripts = Arc::<Scripts>::default();
+        let reloading =
+            reload::keep_loaded(Arc::clone(&snapshot), Arc::clone(&changed), Arc::clone(&scripts), write_ms);
         Arc::new(Core {
+            reloading: tokio::spawn(reloading),
+            scripts,
+            pause: Arc::default(),
             linking: tokio::spawn(keep_linked(Arc::clone(&snapshot), Arc::clone(&making), Arc::clone(&changed))),
             snapshot,
             making,
@@ -126,6 +153,7 @@ impl Core {
             changed,
             changes: Arc::default(),
             counters: Counters::default(),
+            unknown: unknown::Known::default(),
             stripes: Stripes::new(),
             read_ms,
             write_ms,
@@ -191,13 +219,28 @@ impl Core {
         self.counters.read()
     }
 
+    /// The next part of an iteration over the ring's keys.
+    pub(crate) async fn scan(&self, cmd: &Cmd, from: Option<Position>) -> Result<Part> {
+        whole::scan(self, &self.snapshot.load_full(), cmd, from).await
+    }
+
+    /// How many keys there are.
+    pub(crate) async fn dbsize(&self) -> Result<DbSize> {
+        whole::dbsize(self, &self.snapshot.load_full()).await
+    }
+
+    /// Asks one member.
+    ///
+    /// # Errors
+    /// As [`Core::run`].
+    pub(crate) async fn ask_member(self: &Arc<Core>, id: &NodeId, cmd: &Cmd) -> redis::RedisResult<Value> {
+        member::ask(self, id, cmd).await
+    }
+
     /// With fixed membership: accepts the process that now answers for a member.
     pub(crate) fn trust(&self, id: &NodeId) -> Result<()> {
         let snapshot = self.snapshot.load();
-        let (index, _) = snapshot
-            .topology
-            .find(id)
-            .ok_or_else(|| Error::new(ErrorKind::Invalid, format!("the ring has no member {id}")))?;
+        let (index, _) = snapshot.topology.find(id).ok_or_else(|| member::unknown(id))?;
         snapshot.seat(index).node.trust_anew();
         Ok(())
     }
@@ -207,6 +250,11 @@ impl Core {
         let snapshot = self.snapshot.load();
         let connected = snapshot.seats.iter().filter(|seat| seat.node.link().is_some());
         connected.map(|seat| seat.node.id().clone()).collect()
+    }
+
+    /// What every connection of this client is made with, and where its tasks run.
+    pub(crate) fn connecting(&self) -> (Arc<ConnectOptions>, Arc<Ticker>, Handle) {
+        (Arc::clone(&self.connect), Arc::clone(&self.ticker), self.runtime.clone())
     }
 
     /// Runs one command. What can be decided before anything is sent is decided here, so that the future of each kind
@@ -222,11 +270,12 @@ impl Core {
         cmd: &'a Cmd,
     ) -> RedisFuture<'a, Value> {
         match command::plan(cmd) {
-            Ok(Plan::Read { key, row }) => {
+            Ok(plan @ Plan::Read { key, row }) => {
                 let token = Token::of_key(key);
                 match row.answer {
                     Answer::Whole => boxed(|| read::read(self, snapshot, senders, cmd, token)),
                     Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
+                    Answer::LacksScript => self.run_other(snapshot, cmd, Ok(plan)),
                 }
             }
             Ok(plan @ Plan::Write { key, repeat: Repeat::Absolute | Repeat::Deterministic, .. }) => {
@@ -246,21 +295,25 @@ impl Core {
         plan: Result<Plan<'a>, Refusal>,
     ) -> RedisFuture<'a, Value> {
         match plan {
-            Ok(plan @ Plan::Write { row, key, .. }) => {
-                let tokens = Tokens::One(Token::of_key(key));
-                let step = Step::new(cmd, &plan, tokens, self.options.script_policy == ScriptPolicy::Repeat);
-                Box::pin(async move { told(self, snapshot, row, step).await.map_err(Into::into) })
+            Ok(Plan::Publish { channel, .. }) => {
+                Box::pin(publish::publish(self, snapshot, cmd, Token::of_key(channel)))
             }
+            Ok(Plan::Channels { .. }) => Box::pin(channels::ask(self, snapshot, cmd)),
+            Ok(Plan::Write { .. }) => {
+                Box::pin(async move { script::write(self, snapshot, cmd).await.map_err(Into::into) })
+            }
+            Ok(Plan::Read { row, key }) => Box::pin(script::read_only(self, snapshot, cmd, row, Token::of_key(key))),
+            Ok(Plan::Keyless { row }) => Box::pin(script::keyless(self, snapshot, cmd, row)),
             Ok(Plan::Split { row, merge }) => {
                 Box::pin(async move { split::run(self, snapshot, cmd, row, merge).await.map_err(Into::into) })
             }
             Ok(plan @ Plan::Wait { .. }) => {
                 Box::pin(async move { wait::run(self, snapshot, cmd, plan).await.map_err(Into::into) })
             }
-            Ok(plan) => {
-                let error =
-                    Error::new(ErrorKind::Refused, format!("{} does not run on the ring yet", plan.row().upper));
-                Box::pin(std::future::ready(Err(error.into())))
+            Ok(Plan::WholeRing { row }) => Box::pin(whole::run(self, snapshot, cmd, row)),
+            Ok(Plan::AnyMember { .. }) => Box::pin(whole::ask_any(self, snapshot, cmd)),
+            Err(refusal) if refusal.kind == RefusalKind::Unknown => {
+                Box::pin(async move { unknown::run(self, snapshot, cmd, refusal).await.map_err(Into::into) })
             }
             Err(refusal) => Box::pin(std::future::ready(Err(self.refused(refusal)))),
         }
@@ -285,11 +338,6 @@ impl Core {
         let hint = refusal.hint;
         Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint)
     }
-}
-
-/// One command that the copies get by its effect.
-async fn told(core: &Arc<Core>, snapshot: &Arc<Snapshot>, _row: &'static Row, step: Step) -> Result<Value> {
-    groups::one(core, snapshot, step).await
 }
 
 /// As `Box::pin`, but the box is there before the future, which is made in it: `Box::pin` copies the whole of it, room

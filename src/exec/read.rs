@@ -111,7 +111,7 @@ type Nothing = std::future::Pending<RedisResult<Value>>;
 const PATIENCE: u32 = 4;
 
 /// When owners that could not answer are asked again, if nothing changes before.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// An attempt that goes on beside others.
 type Running<'a> = BoxFuture<'a, (Arc<Node>, Result<Value, Fault>)>;

@@ -20,7 +20,7 @@ use super::write::owners;
 use super::{Core, Snapshot};
 use crate::command::{self, Plan};
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::{Link, Listener, Queue, Tracked, Turn};
+use crate::node::{Link, Queue, Tracked, Turn, Waiter};
 use crate::placement::Token;
 
 /// When a call looks again though it was told nothing. Nobody should depend on it.
@@ -63,18 +63,18 @@ pub(super) async fn run(core: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd, p
         Some(group) => (Queue::Of(group.to_vec()), LOOK_FOR_GROUP),
         None => (Queue::None, LOOK_AGAIN),
     };
-    let listener = core.changes.listen(command::awaited(cmd, &plan), &queue);
+    let waiter = core.changes.listen(command::awaited(cmd, &plan), &queue);
     let mut turn: Option<Turn> = None;
     // A call whose turn has come looks even if its time is over: the turn must not be lost.
     while turn.is_some() || until.is_none_or(|until| Instant::now() < until) {
-        let told = pin!(listener.told());
-        let watch = Watch::begin(core, token, &listener).await;
+        let told = pin!(waiter.told());
+        let watch = Watch::begin(core, token, &waiter).await;
         // A group that is gone must be told its consumers, and it goes with its stream.
         if watch.is_worth_a_look(look_again == LOOK_FOR_GROUP) {
             let reply = look(core, &core.snapshot.load_full(), cmd, &plan, token).await?;
             if is_something(&reply) {
                 // There may be more than this took.
-                drop(turn.unwrap_or_else(|| listener.turn()));
+                drop(turn.unwrap_or_else(|| waiter.turn()));
                 return Ok(reply);
             }
         }
@@ -118,7 +118,7 @@ struct Watch {
 
 impl Watch {
     /// Asks the primary to tell of the next change.
-    async fn begin(core: &Core, token: Token, listener: &Listener) -> Watch {
+    async fn begin(core: &Core, token: Token, waiter: &Waiter) -> Watch {
         let mut snapshot = core.snapshot.load_full();
         let Some(owners) = owners(core, &mut snapshot, token, &[]) else {
             let error = Error::new(ErrorKind::NoOwner, "no owner is connected");
@@ -128,7 +128,7 @@ impl Watch {
         let Some(link) = &seat.link else {
             return Watch { primary: None, tracked: Err(Error::new(ErrorKind::NoOwner, "not connected")) };
         };
-        let tracked = seat.node.track(link, &core.changes, listener.keys()).await;
+        let tracked = seat.node.track(link, &core.changes, waiter.keys()).await;
         if let Err(error) = &tracked {
             tracing::debug!(node = %seat.node.id(), %error, "cannot be asked to tell of changes");
             // If it hangs, that is noticed by what it does not answer, and the next owner is the primary then. A look

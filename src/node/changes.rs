@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
+use redis::aio::{AsyncPushSender, SendError};
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -20,7 +21,7 @@ pub(crate) struct Changes(Mutex<HashMap<Vec<u8>, Vec<Waiting>>>);
 #[derive(Debug)]
 struct Waiting {
     line: Arc<Line>,
-    listeners: usize,
+    waiters: usize,
 }
 
 /// The callers that wait for a key in the same way.
@@ -42,25 +43,24 @@ pub(crate) enum Queue {
 
 impl Changes {
     /// Joins those who wait for these keys.
-    pub(crate) fn listen(self: &Arc<Self>, keys: Vec<Vec<u8>>, queue: &Queue) -> Listener {
+    pub(crate) fn listen(self: &Arc<Self>, keys: Vec<Vec<u8>>, queue: &Queue) -> Waiter {
         let mut waited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let join = |key: &Vec<u8>| {
             let lines = waited.entry(key.clone()).or_default();
             if let Some(waiting) = lines.iter_mut().find(|waiting| waiting.line.queue == *queue) {
-                waiting.listeners += 1;
+                waiting.waiters += 1;
                 return Arc::clone(&waiting.line);
             }
             let line = Arc::new(Line { queue: queue.clone(), told: Notify::new() });
-            lines.push(Waiting { line: Arc::clone(&line), listeners: 1 });
+            lines.push(Waiting { line: Arc::clone(&line), waiters: 1 });
             line
         };
         let lines = keys.iter().map(join).collect();
         drop(waited);
-        Listener { changes: Arc::clone(self), keys, lines }
+        Waiter { changes: Arc::clone(self), keys, lines }
     }
 
-    /// What a server pushes about keys that it was asked to watch.
-    pub(super) fn pushed(&self, push: &PushInfo) {
+    fn pushed(&self, push: &PushInfo) {
         if push.kind != PushKind::Invalidate {
             return;
         }
@@ -87,6 +87,14 @@ impl Changes {
     }
 }
 
+/// Takes what a server pushes about keys that it was asked to watch.
+impl AsyncPushSender for Changes {
+    fn send(&self, push: PushInfo) -> Result<(), SendError> {
+        self.pushed(&push);
+        Ok(())
+    }
+}
+
 impl Line {
     fn tell(&self) {
         match self.queue {
@@ -98,13 +106,13 @@ impl Line {
 
 /// A caller that waits for keys, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) struct Waiter {
     changes: Arc<Changes>,
     keys: Vec<Vec<u8>>,
     lines: Vec<Arc<Line>>,
 }
 
-impl Listener {
+impl Waiter {
     /// The keys that are waited for.
     pub(crate) fn keys(&self) -> &[Vec<u8>] {
         &self.keys
@@ -140,14 +148,14 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for Waiter {
     fn drop(&mut self) {
         let mut waited = self.changes.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, line) in self.keys.iter().zip(self.lines.drain(..)) {
             let Some(lines) = waited.get_mut(key) else { continue };
             lines.retain_mut(|waiting| {
-                waiting.listeners -= usize::from(Arc::ptr_eq(&waiting.line, &line));
-                waiting.listeners > 0
+                waiting.waiters -= usize::from(Arc::ptr_eq(&waiting.line, &line));
+                waiting.waiters > 0
             });
             if lines.is_empty() {
                 waited.remove(key);
@@ -186,7 +194,7 @@ mod tests {
         Queue::Of(Vec::new())
     }
 
-    fn listen(changes: &Arc<Changes>, keys: &[&str], queue: &Queue) -> Listener {
+    fn listen(changes: &Arc<Changes>, keys: &[&str], queue: &Queue) -> Waiter {
         changes.listen(keys.iter().map(|key| key.as_bytes().to_vec()).collect(), queue)
     }
 
@@ -220,16 +228,16 @@ mod tests {
     #[test]
     fn readers_and_other_groups_are_told_all_the_same() {
         let changes = Arc::new(Changes::default());
-        let listeners: Vec<Listener> = [Queue::None, Queue::None, queue(), Queue::Of(b"g".to_vec())]
+        let waiters: Vec<Waiter> = [Queue::None, Queue::None, queue(), Queue::Of(b"g".to_vec())]
             .iter()
             .map(|queue| listen(&changes, &["a"], queue))
             .collect();
-        let told: Vec<_> = listeners.iter().map(|listener| Box::pin(listener.told())).collect();
+        let told: Vec<_> = waiters.iter().map(|waiter| Box::pin(waiter.told())).collect();
         changes.tell(b"a");
         for told in told {
             told.now_or_never().expect("told").in_vain();
         }
-        let told: Vec<_> = listeners.iter().map(|listener| Box::pin(listener.told())).collect();
+        let told: Vec<_> = waiters.iter().map(|waiter| Box::pin(waiter.told())).collect();
         changes.pushed(&PushInfo { kind: PushKind::Invalidate, data: vec![Value::Nil] });
         assert!(told.into_iter().all(|told| told.now_or_never().is_some()));
     }
@@ -238,8 +246,8 @@ mod tests {
     fn what_changes_before_it_is_waited_for_is_not_missed() {
         let changes = Arc::new(Changes::default());
         for queue in [Queue::None, queue()] {
-            let listener = listen(&changes, &["a"], &queue);
-            let told = listener.told();
+            let waiter = listen(&changes, &["a"], &queue);
+            let told = waiter.told();
             changes.tell(b"a");
             assert!(told.now_or_never().is_some());
         }

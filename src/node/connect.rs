@@ -1,16 +1,15 @@
 //! Connecting to a server and the handshake.
 
-use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join3;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, Value};
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::changes::Changes;
 use super::driver::{self, Reads};
 use super::inflight;
 use super::link::{Clock, Link, Peer};
@@ -58,17 +57,40 @@ impl std::fmt::Debug for ConnectOptions {
 /// Connects, authenticates, and learns which process answers and what time it has.
 ///
 /// The connect timeout covers all of it: a stopped process still accepts connections, only a reply proves life.
-///
-/// What the server pushes goes to `changes`, if there are any and the server pushes at all.
-pub(super) async fn connect(
+pub(super) async fn connect(address: &Address, options: &ConnectOptions, ticker: &Arc<Ticker>) -> Result<Connected> {
+    within(address, options, connect_and_greet(address, options, ticker)).await
+}
+
+/// As [`connect`], for a connection on which the server speaks unasked. Only RESP3 can.
+pub(super) async fn connect_for_pushes(
     address: &Address,
     options: &ConnectOptions,
     ticker: &Arc<Ticker>,
-    changes: Option<&Arc<Changes>>,
+    pushes: &Pushes,
+) -> Result<Connected> {
+    let connecting = async {
+        match multiplexed(address, options, ProtocolVersion::RESP3, ticker, Some(pushes)).await {
+            Ok(connected) => Ok(connected),
+            Err(Refusal::Other(error)) => Err(error),
+            Err(Refusal::OldProtocol) => {
+                Err(Error::new(ErrorKind::Server, format!("{address} does not speak RESP3, which subscriptions need"))
+                    .with_hint("Redis 6.0 and newer do, unless HELLO is renamed or denied"))
+            }
+        }
+    };
+    within(address, options, connecting).await
+}
+
+/// Takes what a server says unasked. It is called by the task that moves the connection's bytes, and so must not block.
+pub(crate) type Pushes = Arc<dyn AsyncPushSender>;
+
+async fn within(
+    address: &Address,
+    options: &ConnectOptions,
+    connecting: impl Future<Output = Result<Connected>>,
 ) -> Result<Connected> {
     let limit = options.timeouts.connect;
-    let way = Way { address, options, ticker, changes };
-    match tokio::time::timeout(limit, connect_and_greet(way)).await {
+    match tokio::time::timeout(limit, connecting).await {
         Ok(connected) => connected,
         Err(_) => {
             Err(Error::new(ErrorKind::Unreachable, format!("{address} did not answer within {} ms", limit.as_millis())))
@@ -82,23 +104,12 @@ pub(super) struct Connected {
     pub(super) driver: tokio::task::JoinHandle<()>,
 }
 
-/// Where to connect to, and how.
-#[derive(Clone, Copy)]
-struct Way<'a> {
-    address: &'a Address,
-    options: &'a ConnectOptions,
-    ticker: &'a Arc<Ticker>,
-    changes: Option<&'a Arc<Changes>>,
-}
-
-async fn connect_and_greet(way: Way<'_>) -> Result<Connected> {
-    match multiplexed(way, ProtocolVersion::RESP3).await {
+async fn connect_and_greet(address: &Address, options: &ConnectOptions, ticker: &Arc<Ticker>) -> Result<Connected> {
+    match multiplexed(address, options, ProtocolVersion::RESP3, ticker, None).await {
         // Servers before 6.0, and those that answer HELLO with an error.
-        Err(Refusal::OldProtocol) => match multiplexed(way, ProtocolVersion::RESP2).await {
+        Err(Refusal::OldProtocol) => match multiplexed(address, options, ProtocolVersion::RESP2, ticker, None).await {
             Ok(connected) => Ok(connected),
-            Err(Refusal::OldProtocol) => {
-                Err(Error::new(ErrorKind::Server, format!("{} speaks no known RESP", way.address)))
-            }
+            Err(Refusal::OldProtocol) => Err(Error::new(ErrorKind::Server, format!("{address} speaks no known RESP"))),
             Err(Refusal::Other(error)) => Err(error),
         },
         Err(Refusal::Other(error)) => Err(error),
@@ -111,8 +122,13 @@ enum Refusal {
     Other(Error),
 }
 
-async fn multiplexed(way: Way<'_>, protocol: ProtocolVersion) -> Result<Connected, Refusal> {
-    let Way { address, options, .. } = way;
+async fn multiplexed(
+    address: &Address,
+    options: &ConnectOptions,
+    protocol: ProtocolVersion,
+    ticker: &Arc<Ticker>,
+    pushes: Option<&Pushes>,
+) -> Result<Connected, Refusal> {
     let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(|error| {
         let what = match error.kind() {
             std::io::ErrorKind::ConnectionRefused => format!("{address} refused the connection"),
@@ -126,14 +142,14 @@ async fn multiplexed(way: Way<'_>, protocol: ProtocolVersion) -> Result<Connecte
     })?;
     if address.tls {
         let stream = encrypted(address, options, tcp).await.map_err(Refusal::Other)?;
-        greet(way, protocol, stream).await
+        greet(address, options, protocol, ticker, pushes, stream).await
     } else {
-        greet(way, protocol, tcp).await
+        greet(address, options, protocol, ticker, pushes, tcp).await
     }
 }
 
 #[cfg(feature = "tls")]
-async fn encrypted(
+pub(super) async fn encrypted(
     address: &Address,
     options: &ConnectOptions,
     tcp: TcpStream,
@@ -142,17 +158,19 @@ async fn encrypted(
 }
 
 #[cfg(not(feature = "tls"))]
-async fn encrypted(address: &Address, _: &ConnectOptions, _: TcpStream) -> Result<TcpStream> {
+pub(super) async fn encrypted(address: &Address, _: &ConnectOptions, _: TcpStream) -> Result<TcpStream> {
     Err(Error::new(ErrorKind::Invalid, format!("{address} wants TLS, which this build does not have"))
         .with_hint("turn on the crate's feature `tls`"))
 }
 
 async fn greet(
-    way: Way<'_>,
+    address: &Address,
+    options: &ConnectOptions,
     protocol: ProtocolVersion,
+    ticker: &Arc<Ticker>,
+    pushes: Option<&Pushes>,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<Connected, Refusal> {
-    let Way { address, options, ticker, changes } = way;
     let mut info = RedisConnectionInfo::default().set_db(options.db).set_protocol(protocol);
     if let Some(username) = &options.username {
         info = info.set_username(username);
@@ -162,12 +180,8 @@ async fn greet(
     }
     // Our own clock decides when a request is late.
     let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::QUEUE);
-    if let Some(changes) = changes.filter(|_| protocol == ProtocolVersion::RESP3) {
-        let changes = Arc::clone(changes);
-        config = config.set_push_sender(move |push: PushInfo| {
-            changes.pushed(&push);
-            Ok::<(), Infallible>(())
-        });
+    if let Some(pushes) = pushes {
+        config = config.set_push_sender(Arc::clone(pushes));
     }
     let reads = Reads::new();
     let stream = driver::Stream::new(stream, &reads);

@@ -1,6 +1,7 @@
 //! One Redis server: its connection, its reconnection, and how far it is to be trusted.
 
 mod breaker;
+mod brief;
 mod changes;
 mod connect;
 #[cfg(feature = "cli")]
@@ -9,6 +10,7 @@ mod driver;
 mod inflight;
 mod latency;
 mod link;
+mod listener;
 mod own;
 mod ticker;
 #[cfg(feature = "tls")]
@@ -31,11 +33,13 @@ use connect::Connected;
 use own::Own;
 use tracker::Tracker;
 
-pub(crate) use changes::{Changes, Listener, Queue, Turn};
-pub(crate) use connect::{ConnectOptions, OwnConnections};
+pub(crate) use brief::ask_briefly;
+pub(crate) use changes::{Changes, Queue, Turn, Waiter};
+pub(crate) use connect::{ConnectOptions, OwnConnections, Pushes};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
 pub(crate) use link::{Attempt, Fault, Link, Senders};
+pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
 pub(crate) use own::Owned;
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
@@ -166,6 +170,16 @@ impl Node {
         self.shared.missed.store(true, Ordering::Relaxed);
     }
 
+    /// Whether this process knows of a write that it has missed.
+    pub(crate) fn has_missed_a_write(&self) -> bool {
+        self.shared.missed.load(Ordering::Relaxed)
+    }
+
+    /// Where it is to be reached now.
+    pub(crate) fn address(&self) -> Option<Address> {
+        self.target.borrow().as_ref().map(|target| target.address.clone())
+    }
+
     /// A request was answered.
     #[inline]
     pub(crate) fn succeeded(&self) {
@@ -223,7 +237,7 @@ async fn keep_connected(
             continue;
         };
         tokio::select! {
-            connected = connect::connect(&target.address, &options, &ticker, None) => {
+            connected = connect::connect(&target.address, &options, &ticker) => {
                 match connected.and_then(|connected| shared.admit(&target, connected)) {
                     Ok(connected) => {
                         let began = Instant::now();

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::changes::Changes;
-use super::connect::{self, Connected};
+use super::connect::{self, Connected, Pushes};
 use super::{Link, Node};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::placement::RunId;
@@ -66,11 +66,18 @@ impl Node {
         Ok(Owned { link, place })
     }
 
-    /// One more connection, which only counts if the same process answers as at the other end of `data`.
+    /// One more connection, which only counts if the same process answers as at the other end of `data`. What the server
+    /// says unasked goes to `changes`.
     pub(super) async fn connect_beside(&self, data: &Link, changes: Option<&Arc<Changes>>) -> Result<Connected> {
         let target = self.target.borrow().clone();
         let target = target.ok_or_else(|| Error::new(ErrorKind::Unreachable, format!("{} is not up", self.id)))?;
-        let connected = connect::connect(&target.address, &self.options, &self.ticker, changes).await?;
+        let connected = match changes {
+            Some(changes) => {
+                let pushes: Pushes = Arc::<Changes>::clone(changes);
+                connect::connect_for_pushes(&target.address, &self.options, &self.ticker, &pushes).await?
+            }
+            None => connect::connect(&target.address, &self.options, &self.ticker).await?,
+        };
         if connected.link.run_id() == data.run_id() {
             return Ok(connected);
         }
