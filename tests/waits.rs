@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{AsyncCommands, RedisResult, Value, cmd, pipe};
+use redis::{AsyncCommands, RedisResult, Value, cmd};
 use redis_ring::local::{RedisOptions, RedisServer};
 use redis_ring::placement::{NodeId, State};
 use redis_ring::{Error, ErrorKind, RingClient, RingConnection};
@@ -242,7 +242,35 @@ async fn a_call_that_is_dropped_takes_nothing() {
 }
 
 #[tokio::test]
-async fn those_who_wait_longest_are_served_first_and_none_is_forgotten() {
+async fn a_call_dropped_while_it_takes_something_takes_it_from_all_owners_or_from_none() {
+    let mut ring = FixedRing::start(2).await;
+    let slow = NodeId::new("r0").unwrap();
+    let proxy = FaultProxy::start(ring.server(&slow).addr()).await;
+    ring.reach(&slow, proxy.addr());
+    let client = ring.client().await;
+    let elements: Vec<usize> = (0..100).collect();
+    for n in 0..30 {
+        let _: i64 = client.connection().rpush(format!("l{n}"), &elements).await.unwrap();
+    }
+    proxy.set(Mode::Delay { requests: Duration::from_millis(3), replies: Duration::from_millis(3) }).await;
+    for n in 0..30 {
+        let (connection, key) = (client.connection(), format!("l{n}"));
+        let taking = async {
+            loop {
+                run(&connection, &["BLPOP", &key, "0"]).await.unwrap();
+            }
+        };
+        let _: Result<(), _> = tokio::time::timeout(Duration::from_millis(n), taking).await;
+    }
+    proxy.set(Mode::Pass).await;
+    for n in 0..30 {
+        let key = format!("l{n}");
+        eventually(SOON, "equal copies", || ring.copies_are_equal(&client, &key)).await;
+    }
+}
+
+#[tokio::test]
+async fn all_who_wait_are_served_when_much_comes_at_once() {
     let ring = FixedRing::start(2).await;
     let client = ring.client().await;
     let primary = ring.owners(&client, "{l}")[0].addr();
@@ -509,6 +537,6 @@ async fn a_server_that_may_not_tell_is_asked_time_and_again() {
     let client = ring.builder().user("limited", "secret").open().await.unwrap();
     let waiting = start(&client, &["BLPOP", "l", "0"]);
     assert_eq!(run(&client.connection(), &["BLPOP", "n", "0.3"]).await.unwrap(), Value::Nil);
-    let () = pipe().rpush("l", "x").query_async(&mut client.connection()).await.unwrap_or(());
+    run(&client.connection(), &["RPUSH", "l", "x"]).await.unwrap();
     assert_eq!(reply(waiting).await, array(&["l", "x"]));
 }
