@@ -55,6 +55,32 @@ async fn what_several_clients_count_together_is_exact_on_both_owners() {
 }
 
 #[tokio::test]
+async fn what_is_older_does_not_overwrite_what_another_client_wrote_since() {
+    let mut ring = FixedRing::start(2).await;
+    let quick = ring.client().await;
+    let copy = quick.locate("n").owners[1].clone();
+    let primary = ring.owners(&quick, "n")[0].addr();
+    let proxy = FaultProxy::start(ring.server(&copy).addr()).await;
+    ring.reach(&copy, proxy.addr());
+    let slow = ring.client().await;
+    for n in 0..10 {
+        // The slow client's copy leaves first and arrives last.
+        proxy.set(Mode::Delay { requests: Duration::from_millis(50), replies: Duration::ZERO }).await;
+        let task = tokio::spawn({
+            let slow = slow.clone();
+            async move { increment(&slow, "n").await.unwrap() }
+        });
+        eventually(SOON, "the primary has it", || async {
+            direct::ask::<Option<i64>>(&primary, cmd("GET").arg("n")).await == Some(2 * n + 1)
+        })
+        .await;
+        assert_eq!(increment(&quick, "n").await.unwrap(), 2 * n + 2);
+        task.await.unwrap();
+        assert!(ring.copies_are_equal(&quick, "n").await);
+    }
+}
+
+#[tokio::test]
 async fn other_writes_of_the_same_process_keep_their_order() {
     let mut ring = FixedRing::start(2).await;
     let slow = redis_ring::placement::NodeId::new("r1").unwrap();

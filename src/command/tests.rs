@@ -518,8 +518,8 @@ fn what_a_call_waits_for_and_with_whom_it_competes() {
 fn ids_that_mean_now_are_found_and_replaced() {
     let read = call("XREAD COUNT 2 BLOCK 0 STREAMS {k}$ {k}b {k}c $ 5-0 $");
     let found = from_now(&read, &plan(&read).unwrap());
-    assert_eq!(found, [(b"{k}$".to_vec(), 8), (b"{k}c".to_vec(), 10)]);
-    let settled = with_words(&read, &[(8, "1-1".to_owned()), (10, "2-2".to_owned())]);
+    assert_eq!(found, [(b"{k}$".to_vec(), 9), (b"{k}c".to_vec(), 11)]);
+    let settled = with_words(&read, &[(9, "1-1".to_owned()), (11, "2-2".to_owned())]);
     assert_eq!(
         settled.get_packed_command(),
         call("XREAD COUNT 2 BLOCK 0 STREAMS {k}$ {k}b {k}c 1-1 5-0 2-2").get_packed_command()
