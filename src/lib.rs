@@ -64,7 +64,7 @@ pub mod policy;
 
 pub use client::{
     MemberConnection, RingClient, RingClientBuilder, RingConnection, RingPubSub, RingPubSubSink, RingPubSubStream,
-    Scan, ScanCursor, ScanOptions, TopologyWatch,
+    Scan, ScanCursor, ScanOptions, TopologyWatch, WatchingConnection,
 };
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
 pub use exec::{DbSize, Stats};

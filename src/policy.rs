@@ -59,6 +59,11 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
+    /// The time for a write in milliseconds, as connections take it.
+    pub(crate) fn write_ms(&self) -> u64 {
+        u64::try_from(self.write.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Within what clocks can be added to.
     pub(crate) fn clamped(self) -> Timeouts {
         let clamp = |time: Duration| time.clamp(Duration::from_millis(1), Duration::from_secs(24 * 3600));

@@ -44,4 +44,4 @@ pub use script::{read_only, script_body, script_name, with_body};
 pub use split::{Part, merge, split};
 pub use state::{restore, state_probes};
 pub use table::ROWS;
-pub use wait::{longest_wait, wait_for_entries, with_wait, without_wait};
+pub use wait::{awaited, competes, from_now, longest_wait, wait_for_entries, with_wait, with_words, without_wait};

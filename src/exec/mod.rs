@@ -25,6 +25,8 @@ mod stats;
 mod steps;
 mod stripe;
 mod unknown;
+mod wait;
+pub(crate) mod watched;
 mod whole;
 mod write;
 
@@ -44,7 +46,7 @@ use crate::command::{self, Answer, Plan, Refusal, RefusalKind, Repeat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
-use crate::node::{ConnectOptions, Link, Node, Target, Ticker};
+use crate::node::{Changes, ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
 use crate::policy::{ReadPolicy, ScriptPolicy, WritePolicy};
 
@@ -80,6 +82,8 @@ pub(crate) struct Core {
     reloading: JoinHandle<()>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
+    /// The keys that callers wait for.
+    changes: Arc<Changes>,
     counters: Counters,
     /// What the servers said about commands that the table does not have.
     unknown: unknown::Known,
@@ -147,6 +151,7 @@ impl Core {
             ticking: tokio::spawn(Arc::clone(&ticker).run()),
             ticker,
             changed,
+            changes: Arc::default(),
             counters: Counters::default(),
             unknown: unknown::Known::default(),
             stripes: Stripes::new(),
@@ -302,13 +307,11 @@ impl Core {
             Ok(Plan::Split { row, merge }) => {
                 Box::pin(async move { split::run(self, snapshot, cmd, row, merge).await.map_err(Into::into) })
             }
+            Ok(plan @ Plan::Wait { .. }) => {
+                Box::pin(async move { wait::run(self, snapshot, cmd, plan).await.map_err(Into::into) })
+            }
             Ok(Plan::WholeRing { row }) => Box::pin(whole::run(self, snapshot, cmd, row)),
             Ok(Plan::AnyMember { .. }) => Box::pin(whole::ask_any(self, snapshot, cmd)),
-            Ok(plan) => {
-                let error =
-                    Error::new(ErrorKind::Refused, format!("{} does not run on the ring yet", plan.row().upper));
-                Box::pin(std::future::ready(Err(error.into())))
-            }
             Err(refusal) if refusal.kind == RefusalKind::Unknown => {
                 Box::pin(async move { unknown::run(self, snapshot, cmd, refusal).await.map_err(Into::into) })
             }

@@ -27,8 +27,20 @@ pub(crate) struct ConnectOptions {
     pub(crate) db: i64,
     pub(crate) timeouts: Timeouts,
     pub(crate) hedge: HedgePolicy,
+    /// How many connections beside the shared one there may be to each member.
+    pub(crate) own_connections: OwnConnections,
     #[cfg(feature = "tls")]
     pub(crate) tls: super::tls::Tls,
+}
+
+/// A number of connections to one member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnConnections(pub(crate) usize);
+
+impl Default for OwnConnections {
+    fn default() -> Self {
+        OwnConnections(1024)
+    }
 }
 
 impl std::fmt::Debug for ConnectOptions {

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod brief;
+mod changes;
 mod connect;
 #[cfg(feature = "cli")]
 mod direct;
@@ -10,9 +11,11 @@ mod inflight;
 mod latency;
 mod link;
 mod listener;
+mod own;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
+mod tracker;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,16 +30,21 @@ use crate::membership::Address;
 use crate::placement::{NodeId, RunId};
 use breaker::Breaker;
 use connect::Connected;
+use own::Own;
+use tracker::Tracker;
 
 pub(crate) use brief::ask_briefly;
-pub(crate) use connect::{ConnectOptions, Pushes};
+pub(crate) use changes::{Changes, Queue, Turn, Waiter};
+pub(crate) use connect::{ConnectOptions, OwnConnections, Pushes};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
 pub(crate) use link::{Attempt, Fault, Link, Senders};
 pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
+pub(crate) use own::Owned;
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;
+pub(crate) use tracker::Tracked;
 
 /// How often the offset to a server's clock is measured anew.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
@@ -58,6 +66,10 @@ pub(crate) struct Node {
     id: NodeId,
     shared: Arc<Shared>,
     target: watch::Sender<Option<Target>>,
+    options: Arc<ConnectOptions>,
+    ticker: Arc<Ticker>,
+    tracker: Tracker,
+    own: Arc<Own>,
     task: JoinHandle<()>,
 }
 
@@ -106,8 +118,18 @@ impl Node {
             attempts: watch::channel(0).0,
             hurry: Notify::new(),
         });
-        let task = tokio::spawn(keep_connected(Arc::clone(&shared), targets, options, Arc::clone(ticker)));
-        Arc::new(Node { id, shared, target, task })
+        let own = Own::new(options.own_connections.0);
+        let task = tokio::spawn(keep_connected(Arc::clone(&shared), targets, Arc::clone(&options), Arc::clone(ticker)));
+        Arc::new(Node {
+            id,
+            shared,
+            target,
+            options,
+            ticker: Arc::clone(ticker),
+            tracker: Tracker::default(),
+            own,
+            task,
+        })
     }
 
     pub(crate) fn id(&self) -> &NodeId {
