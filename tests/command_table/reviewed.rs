@@ -27,6 +27,7 @@ pub struct Line {
     pub no_effect: String,
     pub lifetime: String,
     pub answer: String,
+    pub cache: String,
     pub effect: String,
     pub wait: String,
 }
@@ -62,6 +63,7 @@ impl Reviewed {
             no_effect: "NoEffect::Unproven".to_owned(),
             lifetime: "Lifetime::None".to_owned(),
             answer: "Answer::Whole".to_owned(),
+            cache: "Caching::Never".to_owned(),
             effect: "Effect::None".to_owned(),
             wait: "Wait::Never".to_owned(),
         };
@@ -74,6 +76,7 @@ impl Reviewed {
                 "effect" => row.effect = this(key, value, EFFECTS)?,
                 "wait" => row.wait = this(key, value, WAITS)?,
                 "answer" => row.answer = this(key, value, &[("part", "Answer::Part")])?,
+                "cache" => row.cache = this(key, value, &[("until-written", "Caching::UntilWritten")])?,
                 "options" if self.options.contains_key(value) => row.options = Some(value.to_owned()),
                 "options" => return Err(format!("no options are called `{value}`")),
                 _ => return Err(format!("no column is called `{key}`")),
