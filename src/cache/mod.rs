@@ -121,19 +121,28 @@ impl Drop for Fill<'_> {
 /// whoever has seen the reply must not be given that.
 pub(crate) struct Writing<'a> {
     cache: &'a Cache,
-    tokens: Vec<Token>,
+    /// None: whatever there is may be written.
+    tokens: Option<Vec<Token>>,
 }
 
 impl<'a> Writing<'a> {
-    pub(crate) fn begin(cache: &'a Cache, tokens: Vec<Token>) -> Writing<'a> {
-        tokens.iter().for_each(|token| cache.forget(*token));
-        Writing { cache, tokens }
+    pub(crate) fn begin(cache: &'a Cache, tokens: Option<Vec<Token>>) -> Writing<'a> {
+        let writing = Writing { cache, tokens };
+        writing.forget();
+        writing
+    }
+
+    fn forget(&self) {
+        match &self.tokens {
+            Some(tokens) => tokens.iter().for_each(|token| self.cache.forget(*token)),
+            None => self.cache.forget_all(),
+        }
     }
 }
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        self.tokens.iter().for_each(|token| self.cache.forget(*token));
+        self.forget();
     }
 }
 
@@ -175,8 +184,12 @@ mod tests {
     #[test]
     fn a_reply_that_was_on_its_way_when_its_key_was_written_is_not_kept() {
         type Forget = fn(&Cache);
-        let ways: [Forget; 4] =
-            [|c| c.forget(KEY), |c| c.forget_link(9), |c| c.forget_all(), |c| drop(Writing::begin(c, vec![KEY]))];
+        let ways: [Forget; 4] = [
+            |c| c.forget(KEY),
+            |c| c.forget_link(9),
+            |c| drop(Writing::begin(c, None)),
+            |c| drop(Writing::begin(c, Some(vec![KEY]))),
+        ];
         for forget in ways {
             let cache = Cache::new(1 << 20);
             let before = cache.begin(KEY);
@@ -193,7 +206,7 @@ mod tests {
     #[test]
     fn a_write_also_forgets_what_was_read_while_it_ran() {
         let cache = Cache::new(1 << 20);
-        let writing = Writing::begin(&cache, vec![KEY]);
+        let writing = Writing::begin(&cache, Some(vec![KEY]));
         keep(&cache, KEY, b"get a", 1, 1);
         let on_its_way = cache.begin(KEY);
         drop(writing);

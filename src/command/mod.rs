@@ -31,8 +31,8 @@ pub use refusal::{Refusal, RefusalKind};
 pub use request::{Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, cursor, name, plan, with_cursor};
 pub(crate) use request::{packed, tracked_read};
 pub use row::{
-    Access, Answer, Begin, Caching, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication,
-    Role, Row, Scan, Side, Split, Support, Takes, Unit, Wait, Why, Word,
+    Access, Answer, Begin, Caching, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options,
+    Replication, Role, Row, Scan, Side, Split, Support, Takes, Unit, Wait, Why, Word,
 };
 pub use split::{Part, merge, split};
 pub use state::{restore, state_probes};

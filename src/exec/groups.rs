@@ -47,6 +47,8 @@ type Pending = Vec<(usize, Step)>;
 /// The commands are on the wire when the future has been polled once, unless an owner is not connected. Dropping it does
 /// not leave a write on one owner only: what was begun goes on by itself.
 pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step>, atomic: bool) -> Ran {
+    let writes = steps.iter().filter(|step| step.copying.writes());
+    let _writing = core.writing(writes.flat_map(|step| step.tokens.all().iter().copied()));
     let mut results: Vec<Option<Result<Value, Error>>> = steps.iter().map(|_| None).collect();
     let mut pending: Pending = steps.into_iter().enumerate().collect();
     let mut snapshot = Arc::clone(first);
@@ -240,6 +242,7 @@ pub(super) async fn carry(
     executed_at: &NodeId,
     carried: Vec<Carried>,
 ) -> Result<(), Error> {
+    let _writing = core.writing([token]);
     let mut snapshot = core.snapshot.load_full();
     let Some(owners) = owners(core, &mut snapshot, token, &[]) else {
         return Err(no_owner(&snapshot, token, &[], "written").with_outcome(Outcome::Unknown));

@@ -4,6 +4,7 @@
 //! whether a call is a read or a write and hands it on.
 
 mod batch;
+mod cached;
 mod groups;
 mod owners;
 mod part;
@@ -31,13 +32,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::command::{self, Answer, Plan, Refusal, Repeat, Row};
+use crate::cache::{Cache, Writing};
+use crate::command::{self, Answer, Caching, Plan, Refusal, Repeat, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
 use crate::node::{ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
-use crate::policy::{ReadPolicy, ScriptPolicy, WritePolicy};
+use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
 
 use stats::Counters;
 pub use stats::Stats;
@@ -51,6 +53,7 @@ pub(crate) struct ExecOptions {
     pub(crate) read_policy: ReadPolicy,
     pub(crate) write_policy: WritePolicy,
     pub(crate) script_policy: ScriptPolicy,
+    pub(crate) cache_policy: CachePolicy,
 }
 
 /// The part of a client that runs commands.
@@ -68,6 +71,8 @@ pub(crate) struct Core {
     changed: Arc<Notify>,
     counters: Counters,
     stripes: Stripes,
+    /// Replies that may be given again, where the application asked for that.
+    cache: Option<Arc<Cache>>,
     /// The time limits of one attempt, as the connections take them.
     read_ms: u64,
     write_ms: u64,
@@ -104,6 +109,11 @@ impl Core {
     /// Starts connecting to all members that are up. Must be called inside a tokio runtime.
     pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions) -> Arc<Core> {
         options.connect.db = topology.config().db;
+        let cache = match options.cache_policy {
+            CachePolicy::Off => None,
+            CachePolicy::AtMost { bytes } => Some(Arc::new(Cache::new(bytes))),
+        };
+        options.connect.cache.clone_from(&cache);
         let ticker = Ticker::new();
         let (read_ms, write_ms) = (millis(options.connect.timeouts.read), millis(options.connect.timeouts.write));
         let connect = Arc::new(options.connect.clone());
@@ -122,6 +132,7 @@ impl Core {
             changed,
             counters: Counters::default(),
             stripes: Stripes::new(),
+            cache,
             read_ms,
             write_ms,
             runtime: Handle::current(),
@@ -183,7 +194,8 @@ impl Core {
 
     /// What has been counted so far.
     pub(crate) fn stats(&self) -> Stats {
-        self.counters.read()
+        let invalidations = self.cache.as_ref().map_or(0, |cache| cache.invalidations());
+        Stats { cache_invalidations: invalidations, ..self.counters.read() }
     }
 
     /// With fixed membership: accepts the process that now answers for a member.
@@ -218,6 +230,12 @@ impl Core {
     ) -> RedisFuture<'a, Value> {
         match command::plan(cmd) {
             Ok(Plan::Read { key, row }) => {
+                if let Some(cache) = &self.cache
+                    && row.cache == Caching::UntilWritten
+                    && !cmd.is_no_response()
+                {
+                    return Box::pin(cached::read(self, cache, snapshot, senders, cmd, key));
+                }
                 let token = Token::of_key(key);
                 match row.answer {
                     Answer::Whole => boxed(|| read::read(self, snapshot, senders, cmd, token)),
@@ -226,6 +244,12 @@ impl Core {
             }
             Ok(plan @ Plan::Write { key, repeat: Repeat::Absolute | Repeat::Deterministic, .. }) => {
                 let token = Token::of_key(key);
+                if self.cache.is_some() {
+                    return Box::pin(async move {
+                        let _writing = self.writing([token]);
+                        write::write(self, snapshot, cmd, plan, token).await
+                    });
+                }
                 boxed(|| write::write(self, snapshot, cmd, plan, token))
             }
             plan => self.run_other(snapshot, cmd, plan),
@@ -265,6 +289,18 @@ impl Core {
         pipeline: &Pipeline,
     ) -> redis::RedisResult<Vec<Value>> {
         pipeline::run(self, snapshot, pipeline).await.map_err(Into::into)
+    }
+
+    /// To be held by everything that writes these keys, on whatever connection, from before it is sent until after it is
+    /// answered: whoever sees the answer must not be given an older reply from the cache.
+    fn writing(&self, tokens: impl IntoIterator<Item = Token>) -> Option<Writing<'_>> {
+        self.cache.as_ref().map(|cache| Writing::begin(cache, Some(tokens.into_iter().collect())))
+    }
+
+    /// As [`Core::writing`], for what may write any key, such as FLUSHDB.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what flushes the ring is to hold it"))]
+    fn writing_all(&self) -> Option<Writing<'_>> {
+        self.cache.as_ref().map(|cache| Writing::begin(cache, None))
     }
 
     #[cold]

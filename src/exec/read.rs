@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,19 @@ pub(super) async fn read(
         return Box::pin(race(core, snapshot, cmd, token, None::<Begun<'_, '_, Nothing>>)).await;
     };
     let send = pin!(senders.of(owner, link).send_packed_command(cmd));
+    ask(core, snapshot, cmd, token, (owner, link), send).await
+}
+
+/// Asks an owner by this future, and others by the command itself where that owner does not answer in time.
+#[inline]
+pub(super) async fn ask<F: Future<Output = RedisResult<Value>> + Send>(
+    core: &Core,
+    snapshot: &Arc<Snapshot>,
+    cmd: &Cmd,
+    token: Token,
+    (owner, link): (MemberIndex, &Arc<Link>),
+    send: Pin<&mut F>,
+) -> RedisResult<Value> {
     let mut attempt = Attempt::new(link, send);
     let read_ms = core.read_ms;
     match attempt.within(link.hedge_after_ms().min(read_ms)).await {

@@ -174,11 +174,7 @@ async fn greet(
 }
 
 /// Asks which process answers and what time it has; the first command also shows a missing password.
-async fn introduce(
-    address: &Address,
-    connection: &MultiplexedConnection,
-    tracking: Option<Tracking>,
-) -> Result<Peer> {
+async fn introduce(address: &Address, connection: &MultiplexedConnection, tracking: Option<Tracking>) -> Result<Peer> {
     let clock = Clock::local();
     let (mut first, mut second, mut third) = (connection.clone(), connection.clone(), connection.clone());
     let mut fourth = connection.clone();

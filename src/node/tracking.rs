@@ -132,9 +132,7 @@ mod tests {
                 cache.begin(Token::of_key(key.as_bytes())).keep(key.into(), link, &Value::Nil, None);
             }
             pushed(&cache, 1, &push);
-            let has = |key: &&str| {
-                cache.get(Token::of_key(key.as_bytes()), key.as_bytes(), Instant::now()).is_some()
-            };
+            let has = |key: &&str| cache.get(Token::of_key(key.as_bytes()), key.as_bytes(), Instant::now()).is_some();
             ["a", "b", "c"].into_iter().filter(has).collect::<String>()
         };
         assert_eq!(left(push(PushKind::Invalidate, keys.clone())), "bc");
