@@ -118,7 +118,8 @@ impl Drop for Fill<'_> {
 /// Forgets what is kept of keys that this process writes, when the write is begun and again when it is over.
 ///
 /// What the server says of the write may come after its reply, and a read of the old value may be answered in between:
-/// whoever has seen the reply must not be given that.
+/// whoever has seen the reply must not be given that. And a read that is begun after the write, though before its end, is
+/// to go behind it on the same connection, as it does without a cache.
 pub(crate) struct Writing<'a> {
     cache: &'a Cache,
     /// None: whatever there is may be written.

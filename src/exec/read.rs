@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,19 +36,6 @@ pub(super) async fn read(
         return Box::pin(race(core, snapshot, cmd, token, None::<Begun<'_, '_, Nothing>>)).await;
     };
     let send = pin!(senders.of(owner, link).send_packed_command(cmd));
-    ask(core, snapshot, cmd, token, (owner, link), send).await
-}
-
-/// Asks an owner by this future, and others by the command itself where that owner does not answer in time.
-#[inline]
-pub(super) async fn ask<F: Future<Output = RedisResult<Value>> + Send>(
-    core: &Core,
-    snapshot: &Arc<Snapshot>,
-    cmd: &Cmd,
-    token: Token,
-    (owner, link): (MemberIndex, &Arc<Link>),
-    send: Pin<&mut F>,
-) -> RedisResult<Value> {
     let mut attempt = Attempt::new(link, send);
     let read_ms = core.read_ms;
     match attempt.within(link.hedge_after_ms().min(read_ms)).await {
@@ -65,7 +52,7 @@ pub(super) async fn ask<F: Future<Output = RedisResult<Value>> + Send>(
 }
 
 #[cold]
-fn answered(node: &Node) {
+pub(super) fn answered(node: &Node) {
     tracing::debug!(node = %node.id(), attempt = 1, "answered");
 }
 
@@ -116,7 +103,7 @@ pub(super) fn in_order<'a>(
 }
 
 /// A first attempt and what came of it so far.
-type Begun<'a, 'l, F> = (MemberIndex, &'a Arc<Link>, &'a mut Attempt<'l, F>, Option<Result<Value, Fault>>);
+pub(super) type Begun<'a, 'l, F> = (MemberIndex, &'a Arc<Link>, &'a mut Attempt<'l, F>, Option<Result<Value, Fault>>);
 /// The type of no first attempt.
 type Nothing = std::future::Pending<RedisResult<Value>>;
 
@@ -124,7 +111,7 @@ type Nothing = std::future::Pending<RedisResult<Value>>;
 const PATIENCE: u32 = 4;
 
 /// When owners that could not answer are asked again, if nothing changes before.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// An attempt that goes on beside others.
 type Running<'a> = BoxFuture<'a, (Arc<Node>, Result<Value, Fault>)>;
@@ -139,7 +126,7 @@ struct Race<'a> {
     failures: Vec<(NodeId, String)>,
 }
 
-async fn race<F: Future<Output = RedisResult<Value>> + Send>(
+pub(super) async fn race<F: Future<Output = RedisResult<Value>> + Send>(
     core: &Core,
     first_snapshot: &Arc<Snapshot>,
     cmd: &Cmd,

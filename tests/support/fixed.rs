@@ -50,11 +50,6 @@ impl FixedRing {
 
     /// The servers of a key's owners, the primary first.
     pub fn owners(&self, client: &RingClient, key: &str) -> Vec<&RedisServer> {
-        self.owners_of(client, key.as_bytes())
-    }
-
-    /// Likewise, of a key of any bytes.
-    pub fn owners_of(&self, client: &RingClient, key: &[u8]) -> Vec<&RedisServer> {
         client.locate(key).owners.iter().map(|id| self.server(id)).collect()
     }
 
