@@ -29,5 +29,6 @@ lint: ## format, clippy, docs, and cargo-deny where it is installed
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
 
-table: deps ## write the command table anew from a live server
+table: deps ## write the command table and docs/commands.md anew from a live server
+	UPDATE_TABLE=1 cargo test --all-features --test command_table the_table_is
 	UPDATE_TABLE=1 cargo test --all-features --test command_table

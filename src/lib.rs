@@ -63,9 +63,12 @@ mod node;
 pub mod placement;
 pub mod policy;
 
-pub use client::{RingClient, RingClientBuilder, RingConnection, TopologyWatch};
+pub use client::{
+    MemberConnection, RingClient, RingClientBuilder, RingConnection, RingPubSub, RingPubSubSink, RingPubSubStream,
+    Scan, ScanCursor, ScanOptions, TopologyWatch,
+};
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
-pub use exec::Stats;
+pub use exec::{DbSize, Stats};
 
 /// The README's programs are compiled with the tests.
 #[cfg(doctest)]

@@ -60,14 +60,6 @@ async fn until_kept(client: &RingClient, key: &str) {
     .await;
 }
 
-/// Reads all the time, so that what is kept stays in use, until the key is as wanted.
-async fn read_until(connection: &mut RingConnection, key: &str, wanted: Option<&str>) {
-    let deadline = Instant::now() + SOON;
-    while connection.get::<_, Option<String>>(key).await.unwrap().as_deref() != wanted {
-        assert!(Instant::now() < deadline, "never {wanted:?}");
-    }
-}
-
 /// Reads all the time until an old reply may not be given any more; the next one must be this.
 async fn is_seen_in_time(connection: &mut RingConnection, key: &str, acknowledged: Instant, wanted: Option<&str>) {
     while acknowledged.elapsed() <= LEASE {
@@ -395,8 +387,15 @@ async fn a_flush_is_seen() {
         let acknowledged = Instant::now();
         for key in ["a", "b", "c"] {
             is_seen_in_time(&mut connection, key, acknowledged, None).await;
-            read_until(&mut connection, key, None).await;
+            assert_eq!(connection.get::<_, Option<String>>(key).await.unwrap(), None);
         }
+    }
+    // One of this process is seen by every read after it.
+    for round in 0..20 {
+        let () = connection.set("a", round).await.unwrap();
+        until_kept(&client, "a").await;
+        let () = cmd("FLUSHDB").query_async(&mut connection).await.unwrap();
+        assert_eq!(connection.get::<_, Option<i32>>("a").await.unwrap(), None);
     }
 }
 

@@ -14,6 +14,8 @@ use redis_ring::command::{Keys, ROWS, Role, keys, resolve};
 
 #[path = "command_table/answer.rs"]
 mod answer;
+#[path = "command_table/docs.rs"]
+mod docs;
 #[path = "command_table/generate.rs"]
 mod generate;
 #[path = "command_table/reviewed.rs"]
@@ -107,6 +109,29 @@ fn the_table_is_what_the_server_and_the_reviewed_list_say() {
         assert_eq!(is, should, "table.rs, line {}; `make table` writes it anew", number + 1);
     }
     assert!(checked_in == table, "table.rs has another length; `make table` writes it anew");
+}
+
+#[test]
+fn the_page_for_people_says_what_the_table_says() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let version = version(&mut connection);
+    if !version.starts_with("7.0.") {
+        println!("skipped: the groups of the commands are those of Redis 7.0, and this server is {version}");
+        return;
+    }
+    let page = docs::page(&docs::groups(&mut connection));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/commands.md");
+    if std::env::var_os("UPDATE_TABLE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, page).unwrap();
+        return;
+    }
+    let checked_in = std::fs::read_to_string(&path).unwrap();
+    for (number, (is, should)) in checked_in.lines().zip(page.lines()).enumerate() {
+        assert_eq!(is, should, "docs/commands.md, line {}; `make table` writes it anew", number + 1);
+    }
+    assert!(checked_in == page, "docs/commands.md has another length; `make table` writes it anew");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! and writes what differs. So it does not matter what happened while it, its server or ZooKeeper was away.
 
 mod claim;
+mod flushes;
 mod founding;
 mod health;
 mod info;
@@ -73,7 +74,7 @@ impl Agent {
             by: Arc::from(peers.by.as_str()),
             addr: Arc::from(options.announced().to_string()),
             returns: Returns::default(),
-            flushes: None,
+            flushes: flushes::Flushes::default(),
             warned: None,
             options,
         };

@@ -7,13 +7,14 @@ use serde_json::Map;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::claim::Claim;
+use super::flushes::{self, Counts, Flushes};
 use super::founding::{is_member, register};
 use super::health::{Health, HealthWatch, Sighting};
 use super::info::Info;
 use super::options::AgentOptions;
 use super::record::{Author, Sight, wanted};
 use super::returns::Returns;
-use super::server::Connector;
+use super::server::{Connector, Failure};
 use super::unix_ms;
 use crate::membership::records::{LiveRecord, MemberRecord, VERSION};
 use crate::membership::{Change, Changed, Snapshot, Store};
@@ -34,7 +35,7 @@ pub(super) struct Reconciler {
     pub(super) addr: Arc<str>,
     pub(super) returns: Returns,
     /// The flushes of this life of the server that are known and dealt with.
-    pub(super) flushes: Option<(String, u64)>,
+    pub(super) flushes: Flushes,
     /// The eviction that was warned of last.
     pub(super) warned: Option<String>,
 }
@@ -176,18 +177,21 @@ impl Reconciler {
             let changed = store.change(|snapshot| register(snapshot, &self.options, &info, author)).await;
             let epoch = changed.map_err(refused_is_fatal)?.epoch();
             tracing::info!(member = %id, addr = %self.addr, %epoch, "the member is registered");
-            self.flushes = Some((own.run_id.clone(), own.flushes));
+            let counts = self.count_flushes(snapshot, own).await?;
+            self.flushes.settle(own, counts);
             return Ok(None);
         }
         self.warn_of_eviction(snapshot, own);
-        let flushed = self.flushed(snapshot, own);
+        let counts = self.count_flushes(snapshot, own).await?;
+        let founding = matches!(snapshot.phase(), Ok(Phase::Founding { .. }));
+        let flushed = !founding && self.flushes.lost_data(own, counts);
         let sight = match (own.replica, flushed) {
             (true, _) => Sight::Unfit { why: "the server became a replica of another server" },
             (false, true) => Sight::Unfit { why: "its data was flushed" },
             (false, false) => Sight::Alive { run_id: &own.run_id },
         };
         let wake = self.write(store, snapshot, sight).await?;
-        self.flushes = Some((own.run_id.clone(), own.flushes));
+        self.flushes.settle(own, counts);
         // A flush that has been dealt with is followed by a return.
         Ok(if flushed { Some(Instant::now()) } else { wake })
     }
@@ -277,14 +281,16 @@ impl Reconciler {
         Ok(self.returns.due())
     }
 
-    /// Whether the server was flushed since it was last dealt with.
-    fn flushed(&self, snapshot: &Snapshot, own: &Sighting) -> bool {
-        let founding = matches!(snapshot.phase(), Ok(Phase::Founding { .. }));
-        match &self.flushes {
-            // Counters that were reset, by CONFIG RESETSTAT or a new life, are no flush.
-            Some((run_id, known)) => !founding && *run_id == own.run_id && own.flushes > *known,
-            None => false,
+    /// The server's flushes and the ring's among them; asked only when there are others than known.
+    async fn count_flushes(&self, snapshot: &Snapshot, own: &Sighting) -> Result<Counts> {
+        if let Some(known) = self.flushes.counts(own).filter(|_| !self.flushes.have_changed(own)) {
+            return Ok(known);
         }
+        let failed =
+            |why: Failure| Error::new(ErrorKind::Unreachable, format!("the server of {}: {why}", self.options.id));
+        let mut server = self.connector.connect(&self.options.redis, &self.claim.look).await.map_err(failed)?;
+        let within = self.options.health.connect;
+        flushes::count(&mut server, snapshot.config.db, own, within).await.map_err(failed)
     }
 
     fn warn_of_eviction(&mut self, snapshot: &Snapshot, own: &Sighting) {
@@ -298,9 +304,8 @@ impl Reconciler {
 
     /// Asks the server what only registration wants to know.
     async fn inspect(&self) -> Result<Info> {
-        let failed = |why: super::server::Failure| {
-            Error::new(ErrorKind::Unreachable, format!("the server of {}: {why}", self.options.id))
-        };
+        let failed =
+            |why: Failure| Error::new(ErrorKind::Unreachable, format!("the server of {}: {why}", self.options.id));
         let mut server = self.connector.connect(&self.options.redis, &self.claim.look).await.map_err(failed)?;
         server.info(self.options.health.connect).await.map_err(failed)
     }

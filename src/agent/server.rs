@@ -179,7 +179,7 @@ impl Server {
         Ok(clients(&text))
     }
 
-    async fn ask<T: redis::FromRedisValue>(&mut self, cmd: &Cmd, within: Duration) -> Result<T, Failure> {
+    pub(crate) async fn ask<T: redis::FromRedisValue>(&mut self, cmd: &Cmd, within: Duration) -> Result<T, Failure> {
         timeout(within, cmd.query_async(&mut self.connection)).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)
     }
 }

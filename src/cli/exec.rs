@@ -10,6 +10,7 @@ use super::context::Context;
 use super::exit::{Failure, Verdict};
 use super::output::Format;
 use super::reply;
+use crate::placement::NodeId;
 use crate::{Error, ErrorKind};
 
 /// Run one command through the ring, as a service would
@@ -19,6 +20,10 @@ use crate::{Error, ErrorKind};
 /// a server answered with an error.
 #[derive(Debug, Args)]
 pub(super) struct Exec {
+    /// Ask this member alone: INFO, CONFIG, CLIENT and the like, and reads of what it holds
+    #[arg(long, value_name = "ID")]
+    on: Option<NodeId>,
+
     /// Print without types, also on a terminal
     #[arg(long, conflicts_with = "no_raw")]
     raw: bool,
@@ -40,7 +45,10 @@ impl Exec {
             cmd.arg(argument.into_vec());
         }
         let client = context.client()?.open().await?;
-        let value = client.connection().req_packed_command(&cmd).await;
+        let value = match &self.on {
+            Some(id) => client.on(id)?.req_packed_command(&cmd).await,
+            None => client.connection().req_packed_command(&cmd).await,
+        };
         let stats = client.stats();
         let value = value.map_err(own)?;
         let out = context.out;

@@ -2,6 +2,9 @@
 
 mod builder;
 mod connection;
+mod member;
+mod pubsub;
+mod scan;
 mod watch;
 
 use std::str::FromStr;
@@ -10,12 +13,15 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{Core, Stats};
+use crate::exec::{Core, DbSize, Stats};
 use crate::membership::{Membership, MembershipOptions, RingUrl, View};
 use crate::placement::{Location, NodeId, Topology};
 
 pub use builder::RingClientBuilder;
 pub use connection::RingConnection;
+pub use member::MemberConnection;
+pub use pubsub::{RingPubSub, RingPubSubSink, RingPubSubStream};
+pub use scan::{Scan, ScanCursor, ScanOptions};
 pub use watch::TopologyWatch;
 
 /// A client of a ring: it follows the members, keeps a connection to each, and hands out [`RingConnection`]s.
@@ -102,6 +108,40 @@ impl RingClient {
     /// A connection to the ring: cheap, and cheap to clone. All of them share one connection to each member.
     pub fn connection(&self) -> RingConnection {
         RingConnection::new(Arc::clone(&self.inner))
+    }
+
+    /// Subscriptions, in the manner of redis-rs's `PubSub`, on connections of their own. Nothing is connected before the
+    /// first subscription.
+    pub fn pubsub(&self) -> RingPubSub {
+        RingPubSub::new(Arc::clone(&self.inner))
+    }
+
+    /// A connection to one member, for what concerns its server and not the ring (INFO, CONFIG, CLIENT and the like) and
+    /// for reads of what it holds. See [`MemberConnection`].
+    ///
+    /// # Errors
+    /// `Invalid` for a member that the ring does not have. One that is down is an error when it is asked.
+    pub fn on(&self, id: &NodeId) -> Result<MemberConnection> {
+        match self.topology().find(id) {
+            Some(_) => Ok(MemberConnection::new(Arc::clone(&self.inner), id.clone())),
+            None => Err(crate::exec::unknown_member(id)),
+        }
+    }
+
+    /// All keys of the ring, as a stream. See [`Scan`].
+    pub fn scan(&self, options: ScanOptions) -> Scan {
+        Scan::new(Arc::clone(&self.inner), &options)
+    }
+
+    /// How many keys the ring holds, each counted once, and whether that is exact.
+    ///
+    /// # Errors
+    /// `NoOwner` while some keys have no owner that can be asked.
+    ///
+    /// # Cancel safety
+    /// It only reads.
+    pub async fn dbsize(&self) -> Result<DbSize> {
+        self.inner.core.dbsize().await
     }
 
     /// The topology in use.

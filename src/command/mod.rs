@@ -11,10 +11,13 @@
 mod effect;
 mod index;
 mod keys;
+mod member;
 mod options;
+mod own;
 mod refusal;
 mod request;
 mod row;
+mod script;
 mod split;
 mod state;
 #[rustfmt::skip]
@@ -27,13 +30,18 @@ mod tests;
 pub use effect::{Carried, Expect, Unreadable, delivered_up_to, effect, probes, written_keys};
 pub use index::{lookup, lookup_sub, resolve};
 pub use keys::{Key, NoKeys, keys};
+pub use member::on_member;
+pub use own::{OWN_FLUSHES, OWN_KEYS};
 pub use refusal::{Refusal, RefusalKind};
-pub use request::{Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, cursor, name, plan, with_cursor};
+pub use request::{
+    Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, argument, arguments, cursor, name, plan, with_cursor,
+};
 pub(crate) use request::{packed, tracked_read};
 pub use row::{
-    Access, Answer, Begin, Caching, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options,
-    Replication, Role, Row, Scan, Side, Split, Support, Takes, Unit, Wait, Why, Word,
+    Access, Answer, Begin, Caching, Echo, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect,
+    Options, Replication, Role, Row, Scan, Script, Side, Split, Support, Takes, Unit, Wait, Why, Wide, Word,
 };
+pub use script::{read_only, script_body, script_name, with_body};
 pub use split::{Part, merge, split};
 pub use state::{restore, state_probes};
 pub use table::ROWS;

@@ -43,6 +43,9 @@ pub enum RefusalKind {
     Usage,
 }
 
+const TOGETHER: &str = "its keys must live together";
+const SAME_TAG: &str = "give them the same hash tag, as {a}1 and {a}2 have, or send a command for each";
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.kind {
@@ -81,6 +84,18 @@ impl Refusal {
         }
     }
 
+    /// The same command, refused for another reason.
+    pub(crate) fn because(mut self, reason: &'static str, hint: &'static str) -> Self {
+        (self.kind, self.reason, self.hint) = (RefusalKind::Usage, reason, hint);
+        self
+    }
+
+    /// The same command, refused since these two keys of it do not live together.
+    pub(crate) fn strangers(self, one: &[u8], other: &[u8]) -> Self {
+        let keys = Some(format!("{} and {} do not", printable_key(one), printable_key(other)));
+        Self { keys, ..self.because(TOGETHER, SAME_TAG) }
+    }
+
     /// For a subcommand that the table does not have. It is not repeated, since it may just as well be a value whose
     /// subcommand was forgotten.
     pub(super) fn unknown_subcommand(container: &'static Row) -> Self {
@@ -89,6 +104,16 @@ impl Refusal {
             RefusalKind::Unknown,
             "its first argument is none of its subcommands, so its keys cannot be told",
             "check the spelling of the subcommand",
+        )
+    }
+
+    /// For an argument that is no UTF-8, where the server would repeat it in an error.
+    pub(super) fn not_utf8(row: &'static Row) -> Self {
+        Self::new(
+            row,
+            RefusalKind::Usage,
+            "an argument is no UTF-8, and a server that repeats it in an error would end the shared connection",
+            "use keys, groups and consumers that are text",
         )
     }
 
@@ -121,6 +146,15 @@ impl Refusal {
         )
     }
 
+    pub(super) fn not_on_member(row: &'static Row) -> Self {
+        Self::new(
+            row,
+            RefusalKind::Usage,
+            "one member is asked what concerns that server, and to read: anything else would make the copies differ",
+            "send it through client.connection(), or without --on",
+        )
+    }
+
     pub(super) fn no_key(row: &'static Row) -> Self {
         Self::new(row, RefusalKind::Usage, "it names no key, so nobody owns it", "give it a key")
     }
@@ -142,14 +176,7 @@ impl Refusal {
     ///
     /// Owners that are equal by accident would do today, and be different ones as soon as the ring grows.
     pub(crate) fn different_tags(row: &'static Row, one: &[u8], other: &[u8]) -> Self {
-        let mut refusal = Self::new(
-            row,
-            RefusalKind::Usage,
-            "its keys must live together",
-            "give them the same hash tag, as {a}1 and {a}2 have, or send a command for each",
-        );
-        refusal.keys = Some(format!("{} and {} do not", printable_key(one), printable_key(other)));
-        refusal
+        Self::new(row, RefusalKind::Usage, TOGETHER, SAME_TAG).strangers(one, other)
     }
 
     /// For a command that names keys of different tags, where it cannot be split.

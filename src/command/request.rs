@@ -9,7 +9,7 @@ use super::index::{lookup, resolve};
 use super::keys::{NoKeys, keys};
 use super::options::{Stores, call};
 use super::refusal::Refusal;
-use super::row::{Access, Keys, Kind, Lifetime, Merge, NoEffect, Replication, Row, Split, Support, Unit, Wait};
+use super::row::{Access, Echo, Keys, Kind, Lifetime, Merge, NoEffect, Replication, Row, Split, Support, Unit, Wait};
 use crate::placement::Token;
 
 /// Keys that begin so are the ring's own.
@@ -227,6 +227,9 @@ pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
     if key.starts_with(RESERVED) {
         return Err(Refusal::reserved_key(row));
     }
+    if row.echo == Echo::Repeats && words(cmd).flatten().any(|word| std::str::from_utf8(word).is_err()) {
+        return Err(Refusal::not_utf8(row));
+    }
     if row.access == Access::Read && row.options.is_none() && row.wait == Wait::Never {
         return Ok(Plan::Read { row, key });
     }
@@ -253,6 +256,8 @@ pub fn absolute(cmd: &Cmd, plan: &Plan<'_>, primary_now_ms: u64) -> Rewrite {
     let Some(time) = number.and_then(|number| deadline(number, unit, primary_now_ms)) else {
         return Rewrite::PrimaryAlone;
     };
+    // A lifetime that is over before it begins has passed on every clock, also where this one is ahead of a server's.
+    let time = if number <= Some(0) { time.min(0) } else { time };
     let mut rewritten = Cmd::with_capacity(cmd.args_iter().len() + 1, 0);
     match row.lifetime {
         Lifetime::None => {
@@ -322,15 +327,27 @@ pub(crate) fn tracked_read(cmd: &Cmd, key: &[u8]) -> Pipeline {
     wire
 }
 
-/// The cursor of a command whose answer comes in [parts](super::Answer::Part): its argument after the key.
+/// The arguments of a call, the name first; a cursor is empty.
+#[must_use]
+pub fn arguments(cmd: &Cmd) -> Vec<&[u8]> {
+    words(cmd).map(Option::unwrap_or_default).collect()
+}
+
+/// The argument at `at` (the name is 0); `None` where there is none or a cursor.
+#[must_use]
+pub fn argument(cmd: &Cmd, at: usize) -> Option<&[u8]> {
+    words(cmd).nth(at).flatten()
+}
+
+/// The cursor that stands at `at` (the name is 0), if it is one.
 ///
 /// redis-rs keeps the cursor of its own iterators out of the arguments, so it is read from the packed command, where it
 /// is always written.
 #[must_use]
-pub fn cursor(cmd: &Cmd) -> Option<u64> {
+pub fn cursor(cmd: &Cmd, at: usize) -> Option<u64> {
     let packed = cmd.get_packed_command();
     let (_, mut rest) = line(&packed)?;
-    for _ in 0..2 {
+    for _ in 0..at {
         // The key may hold any bytes, so the lengths count and not the line ends.
         let (header, after) = line(rest)?;
         let length: usize = number(header.strip_prefix(b"$")?)?;
@@ -350,13 +367,13 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The same command with another cursor.
+/// The same command with another cursor at `at`.
 #[must_use]
-pub fn with_cursor(cmd: &Cmd, cursor: u64) -> Cmd {
+pub fn with_cursor(cmd: &Cmd, at: usize, cursor: u64) -> Cmd {
     let mut changed = Cmd::new();
-    for (at, word) in words(cmd).enumerate() {
+    for (position, word) in words(cmd).enumerate() {
         match word {
-            Some(word) if at != 2 => changed.arg(word),
+            Some(word) if position != at => changed.arg(word),
             Some(_) | None => changed.arg(cursor),
         };
     }

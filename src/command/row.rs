@@ -27,6 +27,12 @@ pub struct Row {
     pub effect: Effect,
     /// Whether it may wait for something to come.
     pub wait: Wait,
+    /// How it runs on all members.
+    pub wide: Wide,
+    /// How it names what it runs, if it runs a script or a function.
+    pub script: Script,
+    /// Whether the server repeats its arguments in errors.
+    pub echo: Echo,
     /// The words among the arguments that change the answer of the other columns.
     pub options: Option<&'static Options>,
     /// The reply that proves that nothing was written.
@@ -243,6 +249,30 @@ pub enum Effect {
     SortedTaken,
 }
 
+/// How a command names the script or function that it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// It runs none.
+    None,
+    /// By the whole text, which the server then remembers.
+    Body,
+    /// By the SHA-1 of a text that the server may not have.
+    Name,
+    /// By the name of a function.
+    Function,
+}
+
+/// Whether a server repeats arguments in the errors that it answers.
+///
+/// An error is a line of text for redis-rs: one that is no UTF-8 ends the connection, which all callers share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echo {
+    /// It does not.
+    Silent,
+    /// It does, so arguments that are no UTF-8 are refused.
+    Repeats,
+}
+
 /// A side of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -263,6 +293,37 @@ pub enum Wait {
     First,
     /// The last argument is.
     Last,
+}
+
+/// How a command of [`Split::WholeRing`] runs on all members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wide {
+    /// It is none of these.
+    None,
+    /// One member after the other; the cursor says how far it is.
+    Scan,
+    /// On all members at once, each for the keys that it answers for.
+    Keys,
+    /// The numbers of all members, divided by the copies.
+    Size,
+    /// On one member, by chance.
+    Random,
+    /// On all members, which must be up; what the ring itself keeps there stays.
+    Flush,
+    /// On none: the ring knows its copies.
+    Acknowledged,
+    /// On all members that are up, and all must execute it; their replies are one.
+    Everywhere,
+    /// Likewise, and the client keeps the script for members that come later.
+    LoadScript,
+    /// Likewise, and the client forgets the scripts that it keeps.
+    ForgetScripts,
+    /// On all members; of each item of the replies, the least.
+    InAll,
+    /// On all members; one that had something to kill is enough.
+    Kill,
+    /// On any member, since all say the same.
+    OneForAll,
 }
 
 /// The reply that proves that a command wrote nothing, so that the copies need not get it.
@@ -307,6 +368,8 @@ pub enum Unit {
 pub enum Answer {
     /// It is.
     Whole,
+    /// It may be that the server does not have the script, which can be helped.
+    LacksScript,
     /// It goes on with a cursor that only the same server understands (each server hashes with a seed of its own), so
     /// the next call must ask that server again or the iteration starts anew.
     Part,

@@ -133,6 +133,7 @@ fn what_may_wait_says_how_long() {
         ("XREAD BLOCK 0 STREAMS k $", "wait 2 Milliseconds k"),
         ("XREAD COUNT 1 block 5 STREAMS k $", "wait 4 Milliseconds k"),
         ("XREADGROUP GROUP g c BLOCK 5 STREAMS k >", "wait 5 Milliseconds k"),
+        ("XREADGROUP BLOCK 5 GROUP g c STREAMS k >", "wait 2 Milliseconds k"),
     ] {
         assert_eq!(says(line), plan, "{line}");
     }
@@ -317,9 +318,18 @@ fn a_relative_expiry_becomes_absolute_in_milliseconds() {
     assert_eq!(absolutely("SETEX k 10 EX"), "SET k EX PXAT 1010000");
     assert_eq!(absolutely("PSETEX k 10 v"), "SET k v PXAT 1000010");
     assert_eq!(absolutely("SET EX EX EX 9000000000000000"), "SET EX EX PXAT 9000000000001000000");
+    assert_eq!(absolutely("EXPIRE k 10 GT"), "PEXPIREAT k 1010000 GT");
     assert_eq!(absolutely("SET k v"), "as sent");
     assert_eq!(absolutely("SET k v PXAT 5"), "as sent");
     assert_eq!(absolutely("GET k"), "as sent");
+}
+
+/// A clock that is a little ahead must not let the key live on.
+#[test]
+fn a_lifetime_that_is_over_ends_before_every_clock() {
+    assert_eq!(absolutely("EXPIRE k 0"), "PEXPIREAT k 0");
+    assert_eq!(absolutely("PEXPIRE k -5 XX"), "PEXPIREAT k 0 XX");
+    assert_eq!(absolutely("EXPIRE k -5000"), "PEXPIREAT k -4000000");
 }
 
 #[test]
@@ -448,17 +458,17 @@ proptest! {
 fn a_cursor_is_found_wherever_redis_rs_keeps_it_and_can_be_replaced() {
     let mut plain = redis::cmd("HSCAN");
     plain.arg("k\r\n$9").arg(17).arg("COUNT").arg(5);
-    assert_eq!(super::cursor(&plain), Some(17));
+    assert_eq!(super::cursor(&plain, 2), Some(17));
     let mut iterating = redis::cmd("HSCAN");
     iterating.arg("k").cursor_arg(u64::MAX);
-    assert_eq!(super::cursor(&iterating), Some(u64::MAX));
-    let changed = super::with_cursor(&plain, 3);
+    assert_eq!(super::cursor(&iterating, 2), Some(u64::MAX));
+    let changed = super::with_cursor(&plain, 2, 3);
     assert_eq!(
         changed.get_packed_command(),
         redis::cmd("HSCAN").arg("k\r\n$9").arg(3).arg("COUNT").arg(5).get_packed_command()
     );
-    assert_eq!(super::cursor(redis::cmd("HSCAN").arg("k")), None);
-    assert_eq!(super::cursor(redis::cmd("HSCAN").arg("k").arg("x")), None);
+    assert_eq!(super::cursor(redis::cmd("HSCAN").arg("k"), 2), None);
+    assert_eq!(super::cursor(redis::cmd("HSCAN").arg("k").arg("x"), 2), None);
 }
 
 #[test]

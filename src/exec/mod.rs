@@ -5,19 +5,28 @@
 
 mod batch;
 mod cached;
+mod channels;
 mod groups;
+mod member;
 mod owners;
 mod part;
+mod pause;
 mod pipeline;
 mod polling;
+mod publish;
 mod read;
+mod reload;
 mod reply;
 mod report;
 mod round;
+mod script;
+mod scripts;
 mod split;
 mod stats;
 mod steps;
 mod stripe;
+mod unknown;
+mod whole;
 mod write;
 
 use std::collections::HashMap;
@@ -33,7 +42,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::cache::{Cache, Writing};
-use crate::command::{self, Answer, Caching, Plan, Refusal, Repeat, Row};
+use crate::command::{self, Answer, Caching, Plan, Refusal, RefusalKind, Repeat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
@@ -41,10 +50,14 @@ use crate::node::{ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
 use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
 
+pub(crate) use member::unknown as unknown_member;
+use pause::Pause;
+use scripts::Scripts;
 use stats::Counters;
 pub use stats::Stats;
-use steps::{Step, Tokens};
 use stripe::Stripes;
+pub use whole::DbSize;
+pub(crate) use whole::{Part, Position};
 
 /// What decides how commands are run.
 #[derive(Clone, Debug, Default)]
@@ -67,12 +80,19 @@ pub(crate) struct Core {
     ticker: Arc<Ticker>,
     ticking: JoinHandle<()>,
     linking: JoinHandle<()>,
+    reloading: JoinHandle<()>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
     counters: Counters,
+    /// What the servers said about commands that the table does not have.
+    unknown: unknown::Known,
     stripes: Stripes,
     /// Replies that may be given again, where the application asked for that.
     cache: Option<Arc<Cache>>,
+    /// Writes that begin wait while it is held.
+    pause: Arc<Pause>,
+    /// What members that come are given.
+    scripts: Arc<Scripts>,
     /// The time limits of one attempt, as the connections take them.
     read_ms: u64,
     write_ms: u64,
@@ -84,6 +104,7 @@ impl Drop for Core {
     fn drop(&mut self) {
         self.ticking.abort();
         self.linking.abort();
+        self.reloading.abort();
     }
 }
 
@@ -121,7 +142,13 @@ impl Core {
         let snapshot = Snapshot::build(topology, None, &connect, &ticker, &changed);
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let making = Arc::default();
+        let scripts = Arc::<Scripts>::default();
+        let reloading =
+            reload::keep_loaded(Arc::clone(&snapshot), Arc::clone(&changed), Arc::clone(&scripts), write_ms);
         Arc::new(Core {
+            reloading: tokio::spawn(reloading),
+            scripts,
+            pause: Arc::default(),
             linking: tokio::spawn(keep_linked(Arc::clone(&snapshot), Arc::clone(&making), Arc::clone(&changed))),
             snapshot,
             making,
@@ -131,6 +158,7 @@ impl Core {
             ticker,
             changed,
             counters: Counters::default(),
+            unknown: unknown::Known::default(),
             stripes: Stripes::new(),
             cache,
             read_ms,
@@ -198,13 +226,28 @@ impl Core {
         Stats { cache_invalidations: invalidations, ..self.counters.read() }
     }
 
+    /// The next part of an iteration over the ring's keys.
+    pub(crate) async fn scan(&self, cmd: &Cmd, from: Option<Position>) -> Result<Part> {
+        whole::scan(self, &self.snapshot.load_full(), cmd, from).await
+    }
+
+    /// How many keys there are.
+    pub(crate) async fn dbsize(&self) -> Result<DbSize> {
+        whole::dbsize(self, &self.snapshot.load_full()).await
+    }
+
+    /// Asks one member.
+    ///
+    /// # Errors
+    /// As [`Core::run`].
+    pub(crate) async fn ask_member(self: &Arc<Core>, id: &NodeId, cmd: &Cmd) -> redis::RedisResult<Value> {
+        member::ask(self, id, cmd).await
+    }
+
     /// With fixed membership: accepts the process that now answers for a member.
     pub(crate) fn trust(&self, id: &NodeId) -> Result<()> {
         let snapshot = self.snapshot.load();
-        let (index, _) = snapshot
-            .topology
-            .find(id)
-            .ok_or_else(|| Error::new(ErrorKind::Invalid, format!("the ring has no member {id}")))?;
+        let (index, _) = snapshot.topology.find(id).ok_or_else(|| member::unknown(id))?;
         snapshot.seat(index).node.trust_anew();
         Ok(())
     }
@@ -214,6 +257,11 @@ impl Core {
         let snapshot = self.snapshot.load();
         let connected = snapshot.seats.iter().filter(|seat| seat.node.link().is_some());
         connected.map(|seat| seat.node.id().clone()).collect()
+    }
+
+    /// What every connection of this client is made with, and where its tasks run.
+    pub(crate) fn connecting(&self) -> (Arc<ConnectOptions>, Arc<Ticker>, Handle) {
+        (Arc::clone(&self.connect), Arc::clone(&self.ticker), self.runtime.clone())
     }
 
     /// Runs one command. What can be decided before anything is sent is decided here, so that the future of each kind
@@ -229,7 +277,7 @@ impl Core {
         cmd: &'a Cmd,
     ) -> RedisFuture<'a, Value> {
         match command::plan(cmd) {
-            Ok(Plan::Read { key, row }) => {
+            Ok(plan @ Plan::Read { key, row }) => {
                 if let Some(cache) = &self.cache
                     && row.cache == Caching::UntilWritten
                     && !cmd.is_no_response()
@@ -240,6 +288,7 @@ impl Core {
                 match row.answer {
                     Answer::Whole => boxed(|| read::read(self, snapshot, senders, cmd, token)),
                     Answer::Part => Box::pin(part::read(self, snapshot, cmd, token)),
+                    Answer::LacksScript => self.run_other(snapshot, cmd, Ok(plan)),
                 }
             }
             Ok(plan @ Plan::Write { key, repeat: Repeat::Absolute | Repeat::Deterministic, .. }) => {
@@ -265,18 +314,27 @@ impl Core {
         plan: Result<Plan<'a>, Refusal>,
     ) -> RedisFuture<'a, Value> {
         match plan {
-            Ok(plan @ Plan::Write { row, key, .. }) => {
-                let tokens = Tokens::One(Token::of_key(key));
-                let step = Step::new(cmd, &plan, tokens, self.options.script_policy == ScriptPolicy::Repeat);
-                Box::pin(async move { told(self, snapshot, row, step).await.map_err(Into::into) })
+            Ok(Plan::Publish { channel, .. }) => {
+                Box::pin(publish::publish(self, snapshot, cmd, Token::of_key(channel)))
             }
+            Ok(Plan::Channels { .. }) => Box::pin(channels::ask(self, snapshot, cmd)),
+            Ok(Plan::Write { .. }) => {
+                Box::pin(async move { script::write(self, snapshot, cmd).await.map_err(Into::into) })
+            }
+            Ok(Plan::Read { row, key }) => Box::pin(script::read_only(self, snapshot, cmd, row, Token::of_key(key))),
+            Ok(Plan::Keyless { row }) => Box::pin(script::keyless(self, snapshot, cmd, row)),
             Ok(Plan::Split { row, merge }) => {
                 Box::pin(async move { split::run(self, snapshot, cmd, row, merge).await.map_err(Into::into) })
             }
+            Ok(Plan::WholeRing { row }) => Box::pin(whole::run(self, snapshot, cmd, row)),
+            Ok(Plan::AnyMember { .. }) => Box::pin(whole::ask_any(self, snapshot, cmd)),
             Ok(plan) => {
                 let error =
                     Error::new(ErrorKind::Refused, format!("{} does not run on the ring yet", plan.row().upper));
                 Box::pin(std::future::ready(Err(error.into())))
+            }
+            Err(refusal) if refusal.kind == RefusalKind::Unknown => {
+                Box::pin(async move { unknown::run(self, snapshot, cmd, refusal).await.map_err(Into::into) })
             }
             Err(refusal) => Box::pin(std::future::ready(Err(self.refused(refusal)))),
         }
@@ -297,8 +355,7 @@ impl Core {
         self.cache.as_ref().map(|cache| Writing::begin(cache, Some(tokens.into_iter().collect())))
     }
 
-    /// As [`Core::writing`], for what may write any key, such as FLUSHDB.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what flushes the ring is to hold it"))]
+    /// As [`Core::writing`], for what may write any key.
     fn writing_all(&self) -> Option<Writing<'_>> {
         self.cache.as_ref().map(|cache| Writing::begin(cache, None))
     }
@@ -313,11 +370,6 @@ impl Core {
         let hint = refusal.hint;
         Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint)
     }
-}
-
-/// One command that the copies get by its effect.
-async fn told(core: &Arc<Core>, snapshot: &Arc<Snapshot>, _row: &'static Row, step: Step) -> Result<Value> {
-    groups::one(core, snapshot, step).await
 }
 
 /// As `Box::pin`, but the box is there before the future, which is made in it: `Box::pin` copies the whole of it, room

@@ -20,6 +20,8 @@ use crate::placement::{RunId, Token, crc32};
 /// The cursor's upper 16 bits are the mark. Servers use as many lower bits as the table has buckets, and a table of
 /// 2^48 buckets does not fit into any memory.
 const MARK_SHIFT: u32 = 48;
+/// The cursor follows the key.
+const CURSOR_AT: usize = 2;
 const PLAIN: u64 = (1 << MARK_SHIFT) - 1;
 
 fn mark(run_id: &RunId) -> u64 {
@@ -46,7 +48,7 @@ pub(super) async fn read(core: &Core, first: &Arc<Snapshot>, cmd: &Cmd, token: T
 
 async fn ask_owners(core: &Core, snapshot: &Snapshot, cmd: &Cmd, token: Token) -> Result<Value, Error> {
     let read_ms = core.read_ms;
-    let cursor = command::cursor(cmd).unwrap_or(0);
+    let cursor = command::cursor(cmd, CURSOR_AT).unwrap_or(0);
     let mut failures = Vec::new();
     // Those that keep failing or say nothing come last, as for any read.
     let mut owners: Vec<_> = in_order(&core.options.read_policy, snapshot, token)
@@ -64,7 +66,7 @@ async fn ask_owners(core: &Core, snapshot: &Snapshot, cmd: &Cmd, token: Token) -
         let reply = match cursor {
             0 => link.request(cmd, read_ms).await,
             _ if cursor >> MARK_SHIFT == mark => {
-                link.request(&command::with_cursor(cmd, cursor & PLAIN), read_ms).await
+                link.request(&command::with_cursor(cmd, CURSOR_AT, cursor & PLAIN), read_ms).await
             }
             _ => continue,
         };

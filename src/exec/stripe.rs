@@ -53,6 +53,15 @@ impl Locked<'_> {
     }
 }
 
+impl Stripes {
+    /// All stripes at once, if no copy of any key is still to leave. To be held as [`Stripe::lock`] is.
+    ///
+    /// They are taken in the order of their numbers, and nobody else takes more than one at a time.
+    pub(crate) fn lock_all_free(&self) -> Option<Vec<MutexGuard<'_, Lines>>> {
+        self.0.iter().map(|stripe| Some(stripe.lock()).filter(|lines| lines.0.is_empty())).collect()
+    }
+}
+
 /// Orders the commands of each key of the stripe.
 ///
 /// A command's first poll happens under [`Stripe::lock`], and a first poll enqueues, so the order of locking is the
@@ -202,6 +211,17 @@ mod tests {
         assert!(stripe.turn(&ticket).now_or_never().is_some());
         stripe.leave(&ticket);
         assert!(!stripe.lock().is_free(other) && stripe.lock().is_free(mine));
+    }
+
+    #[test]
+    fn all_stripes_are_free_when_the_last_copy_has_left() {
+        let stripes = Stripes::new();
+        let ticket = stripes.of(KEY).lock().take(KEY);
+        assert!(stripes.lock_all_free().is_none());
+        stripes.of(KEY).leave(&ticket);
+        assert!(stripes.lock_all_free().is_some());
+        // And they are given back.
+        assert!(stripes.of(KEY).lock().is_free(KEY));
     }
 
     #[tokio::test]

@@ -34,6 +34,9 @@ pub(super) async fn write(
     plan: Plan<'_>,
     token: Token,
 ) -> RedisResult<Value> {
+    if core.pause.is_held() {
+        Box::pin(core.pause.over()).await;
+    }
     let (mut early, mut acknowledged) = (None, None);
     if core.options.write_policy == WritePolicy::Primary {
         let (sender, receiver) = oneshot::channel();

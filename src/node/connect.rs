@@ -1,11 +1,12 @@
 //! Connecting to a server and the handshake.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join4;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -50,8 +51,39 @@ impl std::fmt::Debug for ConnectOptions {
 ///
 /// The connect timeout covers all of it: a stopped process still accepts connections, only a reply proves life.
 pub(super) async fn connect(address: &Address, options: &ConnectOptions, ticker: &Arc<Ticker>) -> Result<Connected> {
+    within(address, options, connect_and_greet(address, options, ticker)).await
+}
+
+/// As [`connect`], for a connection on which the server speaks unasked. Only RESP3 can.
+pub(super) async fn connect_for_pushes(
+    address: &Address,
+    options: &ConnectOptions,
+    ticker: &Arc<Ticker>,
+    pushes: &Pushes,
+) -> Result<Connected> {
+    let connecting = async {
+        match multiplexed(address, options, ProtocolVersion::RESP3, ticker, Some(pushes)).await {
+            Ok(connected) => Ok(connected),
+            Err(Refusal::Other(error)) => Err(error),
+            Err(Refusal::OldProtocol) => {
+                Err(Error::new(ErrorKind::Server, format!("{address} does not speak RESP3, which subscriptions need"))
+                    .with_hint("Redis 6.0 and newer do, unless HELLO is renamed or denied"))
+            }
+        }
+    };
+    within(address, options, connecting).await
+}
+
+/// Takes what a server says unasked. It is called by the task that moves the connection's bytes, and so must not block.
+pub(crate) type Pushes = Arc<dyn AsyncPushSender>;
+
+async fn within(
+    address: &Address,
+    options: &ConnectOptions,
+    connecting: impl Future<Output = Result<Connected>>,
+) -> Result<Connected> {
     let limit = options.timeouts.connect;
-    match tokio::time::timeout(limit, connect_and_greet(address, options, ticker)).await {
+    match tokio::time::timeout(limit, connecting).await {
         Ok(connected) => connected,
         Err(_) => {
             Err(Error::new(ErrorKind::Unreachable, format!("{address} did not answer within {} ms", limit.as_millis())))
@@ -66,9 +98,9 @@ pub(super) struct Connected {
 }
 
 async fn connect_and_greet(address: &Address, options: &ConnectOptions, ticker: &Arc<Ticker>) -> Result<Connected> {
-    match multiplexed(address, options, ProtocolVersion::RESP3, ticker).await {
+    match multiplexed(address, options, ProtocolVersion::RESP3, ticker, None).await {
         // Servers before 6.0, and those that answer HELLO with an error.
-        Err(Refusal::OldProtocol) => match multiplexed(address, options, ProtocolVersion::RESP2, ticker).await {
+        Err(Refusal::OldProtocol) => match multiplexed(address, options, ProtocolVersion::RESP2, ticker, None).await {
             Ok(connected) => Ok(connected),
             Err(Refusal::OldProtocol) => Err(Error::new(ErrorKind::Server, format!("{address} speaks no known RESP"))),
             Err(Refusal::Other(error)) => Err(error),
@@ -88,6 +120,7 @@ async fn multiplexed(
     options: &ConnectOptions,
     protocol: ProtocolVersion,
     ticker: &Arc<Ticker>,
+    pushes: Option<&Pushes>,
 ) -> Result<Connected, Refusal> {
     let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(|error| {
         let what = match error.kind() {
@@ -102,14 +135,14 @@ async fn multiplexed(
     })?;
     if address.tls {
         let stream = encrypted(address, options, tcp).await.map_err(Refusal::Other)?;
-        greet(address, options, protocol, ticker, stream).await
+        greet(address, options, protocol, ticker, pushes, stream).await
     } else {
-        greet(address, options, protocol, ticker, tcp).await
+        greet(address, options, protocol, ticker, pushes, tcp).await
     }
 }
 
 #[cfg(feature = "tls")]
-async fn encrypted(
+pub(super) async fn encrypted(
     address: &Address,
     options: &ConnectOptions,
     tcp: TcpStream,
@@ -118,7 +151,7 @@ async fn encrypted(
 }
 
 #[cfg(not(feature = "tls"))]
-async fn encrypted(address: &Address, _: &ConnectOptions, _: TcpStream) -> Result<TcpStream> {
+pub(super) async fn encrypted(address: &Address, _: &ConnectOptions, _: TcpStream) -> Result<TcpStream> {
     Err(Error::new(ErrorKind::Invalid, format!("{address} wants TLS, which this build does not have"))
         .with_hint("turn on the crate's feature `tls`"))
 }
@@ -128,6 +161,7 @@ async fn greet(
     options: &ConnectOptions,
     protocol: ProtocolVersion,
     ticker: &Arc<Ticker>,
+    pushes: Option<&Pushes>,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<Connected, Refusal> {
     let mut info = RedisConnectionInfo::default().set_db(options.db).set_protocol(protocol);
@@ -140,14 +174,19 @@ async fn greet(
     // Our own clock decides when a request is late.
     let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::QUEUE);
     let id = Link::next_id();
-    let cache = options.cache.as_ref().filter(|_| protocol == ProtocolVersion::RESP3);
-    if let Some(cache) = cache.cloned() {
+    // A connection for what servers say unasked is read by nobody else.
+    let cache = options.cache.as_ref().filter(|_| pushes.is_none());
+    if cache.is_some() && protocol != ProtocolVersion::RESP3 {
+        tracing::warn!(server = %address, "speaks no RESP3: what it answers is not cached");
+    }
+    let cache = cache.filter(|_| protocol == ProtocolVersion::RESP3);
+    if let Some(pushes) = pushes {
+        config = config.set_push_sender(Arc::clone(pushes));
+    } else if let Some(cache) = cache.cloned() {
         config = config.set_push_sender(move |push| -> Result<(), Infallible> {
             tracking::pushed(&cache, id, &push);
             Ok(())
         });
-    } else if options.cache.is_some() {
-        tracing::warn!(server = %address, "speaks no RESP3: what it answers is not cached");
     }
     let reads = Reads::new();
     let stream = driver::Stream::new(stream, &reads);

@@ -1,6 +1,7 @@
 //! One Redis server: its connection, its reconnection, and how far it is to be trusted.
 
 mod breaker;
+mod brief;
 mod connect;
 #[cfg(feature = "cli")]
 mod direct;
@@ -8,6 +9,7 @@ mod driver;
 mod inflight;
 mod latency;
 mod link;
+mod listener;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
@@ -28,10 +30,12 @@ use crate::placement::{NodeId, RunId};
 use breaker::Breaker;
 use connect::Connected;
 
-pub(crate) use connect::ConnectOptions;
+pub(crate) use brief::ask_briefly;
+pub(crate) use connect::{ConnectOptions, Pushes};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
 pub(crate) use link::{Attempt, Fault, Link, Senders};
+pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;
@@ -145,6 +149,16 @@ impl Node {
     /// It has missed a write, and may have stale data until its record says that it has a new life.
     pub(crate) fn missed_a_write(&self) {
         self.shared.missed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this process knows of a write that it has missed.
+    pub(crate) fn has_missed_a_write(&self) -> bool {
+        self.shared.missed.load(Ordering::Relaxed)
+    }
+
+    /// Where it is to be reached now.
+    pub(crate) fn address(&self) -> Option<Address> {
+        self.target.borrow().as_ref().map(|target| target.address.clone())
     }
 
     /// A request was answered.

@@ -12,8 +12,8 @@ const HEAD: &str = "\
 //! Generated from a server's `COMMAND` answer and `reviewed.txt`: change the list and run `make table`. A test compares.
 
 use super::row::{
-    Access, Answer, Begin, Caching, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication,
-    Role, Row, Scan, Side, Split, Support, Takes, Unit, Wait, Why, Word,
+    Access, Answer, Begin, Caching, Echo, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication,
+    Role, Row, Scan, Script, Side, Split, Support, Takes, Unit, Wait, Why, Wide, Word,
 };
 ";
 
@@ -40,8 +40,11 @@ pub fn table(commands: &[Entry], reviewed: &Reviewed) -> Result<String, String> 
     }
     for (name, (reason, hint)) in &reviewed.whys {
         let name_used = constant(name);
-        write!(constants, "\nconst {name_used}: Why = Why {{\n    reason: {reason:?},\n    hint: {hint:?},\n}};\n")
-            .unwrap();
+        write!(
+            constants,
+            "\npub(super) const {name_used}: Why = Why {{\n    reason: {reason:?},\n    hint: {hint:?},\n}};\n"
+        )
+        .unwrap();
     }
     text.push_str(&specs.text());
     text.push_str(&constants);
@@ -75,11 +78,13 @@ fn row(rows: &mut String, entry: &Entry, line: &Line, options: Option<&Options>,
     });
     let set = line.options.as_ref().map_or("None".to_owned(), |name| format!("Some(&{}_OPTIONS)", constant(name)));
     let (arity, keys) = (entry.arity, keys(entry, options, specs));
-    let Line { support, split, replication, no_effect, lifetime, answer, cache, effect, wait, .. } = line;
+    let Line {
+        support, split, replication, no_effect, lifetime, answer, cache, effect, wait, wide, script, echo, ..
+    } = line;
     writeln!(
         rows,
         "    Row {{ name: \"{name}\", upper: \"{upper}\", arity: {arity}, kind: {kind}, keys: {keys}, access: {access}, \
-         split: {split}, replication: {replication}, effect: {effect}, wait: {wait}, options: {set}, no_effect: {no_effect}, lifetime: {lifetime}, \
+         split: {split}, replication: {replication}, effect: {effect}, wait: {wait}, wide: {wide}, script: {script}, echo: {echo}, options: {set}, no_effect: {no_effect}, lifetime: {lifetime}, \
          answer: {answer}, cache: {cache}, support: {support} }},"
     )
     .unwrap();

@@ -30,6 +30,9 @@ pub struct Line {
     pub cache: String,
     pub effect: String,
     pub wait: String,
+    pub wide: String,
+    pub script: String,
+    pub echo: String,
 }
 
 impl Reviewed {
@@ -66,6 +69,9 @@ impl Reviewed {
             cache: "Caching::Never".to_owned(),
             effect: "Effect::None".to_owned(),
             wait: "Wait::Never".to_owned(),
+            wide: "Wide::None".to_owned(),
+            script: "Script::None".to_owned(),
+            echo: "Echo::Silent".to_owned(),
         };
         for column in columns {
             let (key, value) = column.split_once('=').unwrap_or((column, ""));
@@ -75,7 +81,12 @@ impl Reviewed {
                 "lifetime" => row.lifetime = this(key, value, LIFETIMES)?,
                 "effect" => row.effect = this(key, value, EFFECTS)?,
                 "wait" => row.wait = this(key, value, WAITS)?,
-                "answer" => row.answer = this(key, value, &[("part", "Answer::Part")])?,
+                "script" => row.script = this(key, value, SCRIPTS)?,
+                "errors" => row.echo = this(key, value, &[("repeat", "Echo::Repeats")])?,
+                "wide" => row.wide = this(key, value, WIDES)?,
+                "answer" => {
+                    row.answer = this(key, value, &[("part", "Answer::Part"), ("lacks-script", "Answer::LacksScript")])?
+                }
                 "cache" => row.cache = this(key, value, &[("until-written", "Caching::UntilWritten")])?,
                 "options" if self.options.contains_key(value) => row.options = Some(value.to_owned()),
                 "options" => return Err(format!("no options are called `{value}`")),
@@ -219,7 +230,22 @@ const EFFECTS: Names = &[
     ("list-moved", "Effect::ListMoved(Side::Given)"),
     ("sorted-taken", "Effect::SortedTaken"),
 ];
+const SCRIPTS: Names = &[("body", "Script::Body"), ("name", "Script::Name"), ("function", "Script::Function")];
 const WAITS: Names = &[("first", "Wait::First"), ("last", "Wait::Last")];
+const WIDES: Names = &[
+    ("scan", "Wide::Scan"),
+    ("keys", "Wide::Keys"),
+    ("size", "Wide::Size"),
+    ("random", "Wide::Random"),
+    ("flush", "Wide::Flush"),
+    ("acknowledged", "Wide::Acknowledged"),
+    ("everywhere", "Wide::Everywhere"),
+    ("load-script", "Wide::LoadScript"),
+    ("forget-scripts", "Wide::ForgetScripts"),
+    ("in-all", "Wide::InAll"),
+    ("kill", "Wide::Kill"),
+    ("one-for-all", "Wide::OneForAll"),
+];
 const MEANINGS: Names = &[
     ("plain", "Meaning::Plain"),
     ("depends", "Meaning::Depends"),

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fastrand::Rng;
 use redis::{Cmd, Value};
-use redis_ring::command::{Support, plan, resolve};
+use redis_ring::command::{Split, Support, plan, resolve};
 
 use super::oracle::{Call, Oracle};
+use super::replies::is_error;
 use super::ring::{Batch, Done, Ring};
 use super::template::{Compare, Form, Forms};
 use super::uncertain;
@@ -31,6 +32,8 @@ pub struct Sequence<'a> {
     pub alone: bool,
     /// A member is killed meanwhile, so calls may fail.
     pub faulty: bool,
+    /// Scripts are repeated on the copies, so none may run whose effect is a matter of chance or of the moment.
+    pub repeats_scripts: bool,
     /// Counts what all sequences on the ring execute together.
     pub total: Option<&'a AtomicUsize>,
     step: usize,
@@ -45,11 +48,18 @@ pub struct Sequence<'a> {
 /// How often each form ran and was refused.
 #[derive(Default)]
 pub struct Tally {
-    pub ran: BTreeMap<String, usize>,
+    pub ran: BTreeMap<String, Ran>,
     pub refused: BTreeMap<String, String>,
     /// Calls that failed while a member died.
     pub failed: usize,
+    pub failures: BTreeSet<String>,
     pub pipelines: usize,
+}
+
+#[derive(Debug, Default)]
+pub struct Ran {
+    pub calls: usize,
+    pub errors: usize,
 }
 
 impl<'a> Sequence<'a> {
@@ -58,7 +68,7 @@ impl<'a> Sequence<'a> {
         let rng = Rng::with_seed(seed ^ u64::from(crc32fast::hash(space.name.as_bytes())));
         let (touched, told) = (BTreeSet::new(), VecDeque::new());
         let (alone, faulty, step, executed, tally) = (true, false, 0, 0, Tally::default());
-        let (total, keeps_scripts) = (None, false);
+        let (total, keeps_scripts, repeats_scripts) = (None, false, false);
         Sequence {
             forms,
             space,
@@ -68,6 +78,7 @@ impl<'a> Sequence<'a> {
             oracle,
             alone,
             faulty,
+            repeats_scripts,
             total,
             step,
             executed,
@@ -129,10 +140,10 @@ impl<'a> Sequence<'a> {
             _ => Batch::One,
         };
         let length = if batch == Batch::One { 1 } else { self.rng.usize(2..7) };
-        let tag = self.rng.u32(..self.space.tags);
+        let tag = self.tag();
         let mut calls = Vec::new();
         for _ in 0..length {
-            let tag = if batch == Batch::Pipeline { self.rng.u32(..self.space.tags) } else { tag };
+            let tag = if batch == Batch::Pipeline { self.tag() } else { tag };
             calls.push(self.call(batch, tag).await);
             self.step += 1;
         }
@@ -159,15 +170,26 @@ impl<'a> Sequence<'a> {
             Done::Replies(replies) => {
                 self.tally.pipelines += usize::from(batch != Batch::One);
                 self.follow(&calls, &replies).await;
+                self.reload(&calls).await;
             }
             Done::Refused(why) => self.refused(&calls, &why),
-            Done::Failed(outcome, _) if self.faulty => {
+            Done::Failed(outcome, why) if self.faulty => {
                 self.tally.failed += 1;
+                self.tally.failures.insert(format!("{}: {why}", calls[0].form.text));
                 let may_have_run = outcome == redis_ring::Outcome::Unknown;
                 let settled = uncertain::settle(&mut self.ring, &mut self.oracle, &calls, may_have_run).await;
                 self.settled(settled);
             }
             Done::Failed(_, why) => self.fail(&format!("it failed: {why}")),
+        }
+    }
+
+    /// Mostly the same one for a while, so that commands meet.
+    fn tag(&mut self) -> u32 {
+        const WHILE: usize = 100;
+        match self.rng.u32(..4) {
+            0 => self.rng.u32(..self.space.tags),
+            _ => u32::try_from(self.step / WHILE).expect("few steps") % self.space.tags,
         }
     }
 
@@ -177,6 +199,9 @@ impl<'a> Sequence<'a> {
             let forms = self.forms;
             let form = &forms.forms[self.rng.usize(..forms.forms.len())];
             if form.text.contains("<sha:") && !self.keeps_scripts {
+                continue;
+            }
+            if self.repeats_scripts && form.is_undefined_script() {
                 continue;
             }
             if (form.alone && !self.alone) || (form.rare && self.rng.u32(..30) != 0) || !may_join(form, batch) {
@@ -199,6 +224,13 @@ impl<'a> Sequence<'a> {
         }
     }
 
+    /// Loads scripts anew where both have forgotten them.
+    async fn reload(&mut self, calls: &[Call<'a>]) {
+        if calls.iter().any(|call| call.args.iter().map(Vec::as_slice).eq([b"SCRIPT".as_slice(), b"FLUSH"])) {
+            self.prepare().await;
+        }
+    }
+
     /// Does on the plain server what the ring did.
     async fn follow(&mut self, calls: &[Call<'a>], replies: &[Value]) {
         self.check(calls.len() == replies.len(), || format!("{} replies: {replies:?}", replies.len()));
@@ -213,7 +245,9 @@ impl<'a> Sequence<'a> {
             if let Some(total) = self.total {
                 total.fetch_add(1, Ordering::Relaxed);
             }
-            *self.tally.ran.entry(call.form.text.clone()).or_default() += 1;
+            let ran = self.tally.ran.entry(call.form.text.clone()).or_default();
+            ran.calls += 1;
+            ran.errors += usize::from(is_error(ours));
             if let Err(why) = self.oracle.follow(call, ours, &mut self.ring).await {
                 self.fail(&format!("{}\n  {why}", call.text()));
             }
@@ -230,6 +264,10 @@ impl<'a> Sequence<'a> {
     fn refused(&mut self, calls: &[Call<'a>], why: &dyn Debug) {
         if !calls.iter().any(|call| call.crossed || refused_alone(call)) {
             let forms: Vec<&str> = calls.iter().map(|call| call.form.text.as_str()).collect();
+            // What a later version runs is skipped until then; nothing else is refused.
+            self.check(format!("{why:?}").contains("yet"), || {
+                format!("it was refused: {why:?}\n  {}", forms.join("; "))
+            });
             self.tally.refused.insert(forms.join("; "), format!("{why:?}"));
         }
     }
@@ -267,10 +305,16 @@ impl<'a> Sequence<'a> {
 
 /// Whether calls of the form may be part of such a batch.
 fn may_join(form: &Form, batch: Batch) -> bool {
+    let is_split = |form: &Form| form.text.contains("*>");
+    let has_keys = |form: &Form| {
+        let of_keys = |split| matches!(split, Split::OneKey | Split::SameToken | Split::PerKey(_) | Split::Script);
+        form.rows.iter().all(|row| of_keys(row.split))
+    };
     match batch {
         Batch::One => true,
         Batch::Pipeline => !form.single && !form.alone,
-        Batch::Atomic => !form.single && !form.alone && !form.text.contains("*>"),
+        // All its keys have the same owners.
+        Batch::Atomic => !form.single && !form.alone && has_keys(form) && !is_split(form),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use redis_ring::command::{Row, resolve};
+use redis_ring::command::{Row, Split, resolve};
 
 /// All forms and the texts of scripts that they name.
 pub struct Forms {
@@ -23,6 +23,8 @@ pub struct Form {
     pub alone: bool,
     /// It runs in no pipeline.
     pub single: bool,
+    /// Its replies are all errors.
+    pub fails: bool,
 }
 
 /// A part of a form.
@@ -87,6 +89,12 @@ impl Forms {
 }
 
 impl Form {
+    /// Whether it is a script that does not do the same wherever it runs.
+    pub fn is_undefined_script(&self) -> bool {
+        let is_script = self.rows.iter().any(|row| row.split == Split::Script);
+        is_script && matches!(self.compare, Compare::Adopted | Compare::Expires)
+    }
+
     fn parse(line: &str) -> Form {
         let (text, after) = line.split_once(" => ").unwrap_or((line, ""));
         let text = text.trim().to_owned();
@@ -95,12 +103,14 @@ impl Form {
         let parts = sequence(&mut rest);
         assert!(rest.is_empty(), "`{text}`: a bracket is closed that was not opened");
         let rows = rows(&parts, &text);
-        let mut form = Form { text, parts, rows, compare: Compare::Exact, rare: false, alone: false, single: false };
+        let mut form =
+            Form { text, parts, rows, compare: Compare::Exact, rare: false, alone: false, single: false, fails: false };
         for word in after.split_whitespace() {
             match word {
                 "rare" => form.rare = true,
                 "alone" => form.alone = true,
                 "single" => form.single = true,
+                "fails" => form.fails = true,
                 _ => {
                     let found = COMPARISONS.iter().find(|(name, _)| *name == word);
                     form.compare = found.unwrap_or_else(|| panic!("`{line}`: no comparison is called {word}")).1;

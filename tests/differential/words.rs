@@ -126,31 +126,37 @@ impl Drawing<'_> {
             _ => KINDS.iter().copied().find(|kind| *kind == meaning),
         };
         if let Some(kind) = kind {
-            return Word::Bytes(self.key(kind, own_tag));
+            let number = if meaning == "same" { self.rng.u32(..KEYS_PER_KIND) } else { self.number() };
+            return Word::Bytes(self.key(kind, number, own_tag));
         }
         match meaning {
             "entry" => {
                 let stream = self.keys.last().expect("an entry follows its stream").clone();
                 Word::Entry { stream, pick: self.rng.usize(..100) }
             }
-            "dump" => Word::Dump { key: self.words.space.key(self.tag, self.kind, self.rng.u32(..KEYS_PER_KIND)) },
+            "dump" => Word::Dump { key: self.words.space.key(self.tag, self.kind, self.number()) },
             _ => Word::Bytes(self.value(meaning).into_bytes()),
         }
     }
 
-    fn key(&mut self, kind: &'static str, own_tag: bool) -> Vec<u8> {
+    fn key(&mut self, kind: &'static str, number: u32, own_tag: bool) -> Vec<u8> {
         self.kind = kind;
         let mut named = kind;
-        if !APART.contains(&kind) && self.rng.u32(..12) == 0 {
+        if !APART.contains(&kind) && self.rng.u32(..20) == 0 {
             named = KINDS[self.rng.usize(..KINDS.len())];
             if APART.contains(&named) {
                 named = kind;
             }
         }
         let tag = if own_tag || self.crossed { self.rng.u32(..self.words.space.tags) } else { self.tag };
-        let key = self.words.space.key(tag, named, self.rng.u32(..KEYS_PER_KIND));
+        let key = self.words.space.key(tag, named, number);
         self.keys.push(key.clone());
         key
+    }
+
+    /// Mostly the first, so that commands meet.
+    fn number(&mut self) -> u32 {
+        self.rng.u32(..KEYS_PER_KIND * 2).saturating_sub(KEYS_PER_KIND)
     }
 
     fn value(&mut self, meaning: &str) -> String {
@@ -174,8 +180,8 @@ impl Drawing<'_> {
             },
             "int" if seldom => one_of(rng, &["9223372036854775807", "-9223372036854775808", "x", "1.5", " 1"]),
             "int" => rng.i32(-20..20).to_string(),
-            "float" | "score" if seldom => one_of(rng, &["inf", "-inf", "x", "1e300", "nan"]),
-            "float" => one_of(rng, &["1.5", "-0.25", "3", "0.1", "1e3", "-7.125", "3.0000001"]),
+            "real" | "score" if seldom => one_of(rng, &["inf", "-inf", "x", "1e300", "nan"]),
+            "real" => one_of(rng, &["1.5", "-0.25", "3", "0.1", "1e3", "-7.125", "3.0000001"]),
             "score" => one_of(rng, &["1", "2", "2.5", "-3", "10", "0.1", "1e5"]),
             "min" => one_of(rng, &["-inf", "0", "(1", "2", "-5"]),
             "max" => one_of(rng, &["+inf", "3", "(10", "2.5", "100"]),
@@ -199,7 +205,7 @@ impl Drawing<'_> {
             "next" => format!("{}-{}", step + 1, rng.u32(..3)),
             "id" => format!("{}-{}", rng.usize(..=step + 1), rng.u32(..2)),
             "partial" => format!("{}-*", step + 1),
-            "group" => format!("g{}", rng.u32(..2)),
+            "group" => format!("g{}", rng.u32(..4) / 3),
             "consumer" => format!("c{}", rng.u32(..3)),
             "pattern" => format!("*{}{}", KINDS[rng.usize(..KINDS.len())], one_of(rng, &["*", "?", "[01]", "0"])),
             _ => panic!("no argument is called <{meaning}>"),

@@ -40,9 +40,7 @@ impl Pair {
 
     /// Makes the primary answer in this protocol.
     pub async fn speak(&mut self, protocol: &str) {
-        let url = format!("redis://{}/?protocol={protocol}", self.primary.addr());
-        let client = redis::Client::open(url).expect("an address");
-        self.at_primary = client.get_multiplexed_async_connection().await.expect("a server that answers");
+        self.at_primary = direct::connect_as(&self.primary.addr(), protocol).await;
     }
 
     /// Empties both and gives both the same.

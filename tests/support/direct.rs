@@ -3,12 +3,20 @@
 use std::collections::BTreeMap;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, Value};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Value};
+
+use super::SOON;
 
 /// A plain connection to one server, which speaks as the ring's own do.
 pub async fn connect(addr: &str) -> MultiplexedConnection {
-    let client = redis::Client::open(format!("redis://{addr}/?protocol=resp3")).expect("an address");
-    client.get_multiplexed_async_connection().await.expect("a server that answers")
+    connect_as(addr, "resp3").await
+}
+
+/// Likewise, in this protocol. It waits as long as a test may: redis-rs's own 500 ms are short on a busy machine.
+pub async fn connect_as(addr: &str, protocol: &str) -> MultiplexedConnection {
+    let client = redis::Client::open(format!("redis://{addr}/?protocol={protocol}")).expect("an address");
+    let patient = AsyncConnectionConfig::new().set_connection_timeout(Some(SOON)).set_response_timeout(Some(SOON));
+    client.get_multiplexed_async_connection_with_config(&patient).await.expect("a server that answers")
 }
 
 /// One command at one server.

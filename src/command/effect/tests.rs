@@ -99,6 +99,21 @@ fn a_claim_of_something_without_a_name_cannot_be_told() {
     );
 }
 
+/// A copy whose clock is ahead would take for possible what the primary did not.
+#[test]
+fn a_time_that_cannot_be_is_the_primary_s_own() {
+    let at = |option: &str| {
+        let reply = list([bulk("1-0")]);
+        let carried = told(&format!("XCLAIM k g c 0 1-0 {option} JUSTID"), &reply, &[time(), list([])]).unwrap();
+        carried[0].strip_prefix("XCLAIM k g c 0 1-0 TIME ").unwrap().strip_suffix(" FORCE JUSTID").unwrap().to_owned()
+    };
+    assert_eq!(at("TIME 5000"), "5000");
+    assert_eq!(at("IDLE 123"), "1700000000000");
+    for impossible in ["TIME 1700000000124", "TIME -7", "IDLE -1", "IDLE 1700000000124", "IDLE 5 TIME -1"] {
+        assert_eq!(at(impossible), "1700000000123", "{impossible}");
+    }
+}
+
 #[test]
 fn a_command_that_the_copies_repeat_is_its_own_effect() {
     let ok = Value::Okay;

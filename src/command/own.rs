@@ -1,0 +1,8 @@
+//! The keys that the ring itself keeps on a server.
+
+/// All of them. They are hidden from callers, are no keys of the ring when it is counted, and stay when it is flushed.
+pub const OWN_KEYS: [&str; 5] = [OWN_FLUSHES, "__rr:gate", "__rr:topology", "__rr:suspects", "__rr:cut"];
+
+/// A hash with one field, the `run_id` of the server's process: how often the ring has flushed it in this life. The
+/// member's agent takes every other flush for a loss of data.
+pub const OWN_FLUSHES: &str = "__rr:flushes";

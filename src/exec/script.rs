@@ -1,0 +1,96 @@
+//! Running scripts and functions.
+//!
+//! A server that was restarted has forgotten its scripts. Where one says so, the call is sent again with the script's text,
+//! if this client has seen it, and the server knows it from then on.
+
+use std::sync::Arc;
+
+use redis::{Cmd, Value};
+
+use super::groups;
+use super::read::read;
+use super::steps::{Step, Tokens};
+use super::{Core, Senders, Snapshot, whole};
+use crate::command::{self, Row};
+use crate::error::{Error, ErrorKind, Result};
+use crate::placement::Token;
+use crate::policy::ScriptPolicy;
+
+/// Runs a script that may write, or any other command that the copies get by its effect or by the state of its keys.
+pub(super) async fn write(core: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd) -> Result<Value> {
+    let run = async |cmd: &Cmd| {
+        let plan = command::plan(cmd).map_err(|refusal| core.refusal(refusal))?;
+        let token = plan.key().map_or(Token(0), Token::of_key);
+        let repeat = core.options.script_policy == ScriptPolicy::Repeat;
+        groups::one(core, snapshot, Step::new(cmd, &plan, Tokens::One(token), repeat)).await
+    };
+    let row = command::plan(cmd).map(|plan| plan.row()).map_err(|refusal| core.refusal(refusal))?;
+    learn(core, cmd, row);
+    // Where the copies run it too, each of them may lack it.
+    if core.options.script_policy == ScriptPolicy::Repeat
+        && let Some(whole) = whole_of(core, cmd, row)
+    {
+        return run(&whole).await;
+    }
+    let reply = run(cmd).await?;
+    match again(core, cmd, row, &reply) {
+        Some(whole) => run(&whole).await,
+        None => Ok(reply),
+    }
+}
+
+/// Runs a script that only reads, at an owner of its keys.
+pub(super) async fn read_only(
+    core: &Arc<Core>,
+    snapshot: &Arc<Snapshot>,
+    cmd: &Cmd,
+    row: &'static Row,
+    token: Token,
+) -> redis::RedisResult<Value> {
+    learn(core, cmd, row);
+    let reply = read(core, snapshot, &mut Senders::default(), cmd, token).await?;
+    match again(core, cmd, row, &reply) {
+        Some(whole) => read(core, snapshot, &mut Senders::default(), &whole, token).await,
+        None => Ok(reply),
+    }
+}
+
+/// Runs a script without keys at any member, in the form that cannot write: nobody would know what the copies should get.
+pub(super) async fn keyless(
+    core: &Arc<Core>,
+    snapshot: &Arc<Snapshot>,
+    cmd: &Cmd,
+    row: &'static Row,
+) -> redis::RedisResult<Value> {
+    learn(core, cmd, row);
+    let Some((cmd, row)) = command::read_only(cmd, row) else {
+        let error = Error::new(ErrorKind::Refused, format!("{} has no form that only reads", row.upper))
+            .with_hint("declare the keys that it uses");
+        return Err(error.into());
+    };
+    let reply = whole::ask_any(core, snapshot, &cmd).await?;
+    match again(core, &cmd, row, &reply) {
+        Some(whole) => whole::ask_any(core, snapshot, &whole).await,
+        None => Ok(reply),
+    }
+}
+
+/// Keeps the text of a script that is sent with its call.
+pub(super) fn learn(core: &Core, cmd: &Cmd, row: &Row) {
+    if let Some(body) = command::script_body(cmd, row) {
+        core.scripts.remember(body);
+    }
+}
+
+/// The call with the text of its script, if the server says that it lacks it and it is known here.
+fn again(core: &Core, cmd: &Cmd, row: &Row, reply: &Value) -> Option<Cmd> {
+    match reply {
+        Value::ServerError(error) if error.code() == "NOSCRIPT" => whole_of(core, cmd, row),
+        _ => None,
+    }
+}
+
+fn whole_of(core: &Core, cmd: &Cmd, row: &Row) -> Option<Cmd> {
+    let body = core.scripts.body(command::script_name(cmd, row)?)?;
+    Some(command::with_body(cmd, row, &body))
+}
