@@ -180,13 +180,26 @@ async fn a_write_of_this_process_is_not_told_by_the_server_alone() {
     let (ring, fake) = untold().await;
     let client = cached(&ring).await;
     let mut connection = client.connection();
-    let writes: [fn(RingConnection) -> redis::RedisFuture<'static, ()>; 4] = [
+    let writes: [fn(RingConnection) -> redis::RedisFuture<'static, ()>; 6] = [
         |mut c| Box::pin(async move { c.set("k", 1).await }),
         |mut c| Box::pin(async move { c.incr("k", 1).await }),
         |mut c| {
             Box::pin(async move { redis::pipe().set("k", 1).ignore().set("l", 1).ignore().query_async(&mut c).await })
         },
         |mut c| Box::pin(async move { c.del::<_, ()>(&["k", "l"]).await }),
+        // Of what these answer, this server has no idea. It may have executed them all the same.
+        |mut c| {
+            Box::pin(async move {
+                let _ = cmd("FLUSHDB").query_async::<Value>(&mut c).await;
+                Ok(())
+            })
+        },
+        |mut c| {
+            Box::pin(async move {
+                let _ = cmd("EVAL").arg("return 1").arg(1).arg("k").query_async::<Value>(&mut c).await;
+                Ok(())
+            })
+        },
     ];
     for (nth, write) in writes.into_iter().enumerate() {
         until_kept(&client, "k").await;
@@ -472,7 +485,9 @@ async fn a_server_that_does_not_track_is_asked_each_time() {
     for _ in 0..5 {
         assert_eq!(client.connection().get::<_, String>("k").await.unwrap(), "hello");
     }
-    assert_eq!((old.calls(), client.stats().cache_hits), (5, 0));
+    let stats = client.stats();
+    assert_eq!((stats.cache_hits, stats.cache_misses), (0, 0));
+    assert!(old.calls() >= 5);
 }
 
 #[tokio::test]
