@@ -282,7 +282,7 @@ impl Core {
                     && row.cache == Caching::UntilWritten
                     && !cmd.is_no_response()
                 {
-                    return Box::pin(cached::read(self, cache, snapshot, senders, cmd, key));
+                    return read_cached(self, cache, snapshot, senders, cmd, key);
                 }
                 let token = Token::of_key(key);
                 match row.answer {
@@ -294,10 +294,7 @@ impl Core {
             Ok(plan @ Plan::Write { key, repeat: Repeat::Absolute | Repeat::Deterministic, .. }) => {
                 let token = Token::of_key(key);
                 if self.cache.is_some() {
-                    return Box::pin(async move {
-                        let _writing = self.writing([token]);
-                        write::write(self, snapshot, cmd, plan, token).await
-                    });
+                    return write_cached(self, snapshot, cmd, plan, token);
                 }
                 boxed(|| write::write(self, snapshot, cmd, plan, token))
             }
@@ -370,6 +367,34 @@ impl Core {
         let hint = refusal.hint;
         Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint)
     }
+}
+
+/// Apart from [`Core::run`], which is shorter for it where there is no cache.
+#[inline(never)]
+fn read_cached<'a>(
+    core: &'a Core,
+    cache: &'a Cache,
+    snapshot: &'a Arc<Snapshot>,
+    senders: &'a mut Senders,
+    cmd: &'a Cmd,
+    key: &'a [u8],
+) -> RedisFuture<'a, Value> {
+    boxed(|| cached::read(core, cache, snapshot, senders, cmd, key))
+}
+
+/// Likewise.
+#[inline(never)]
+fn write_cached<'a>(
+    core: &'a Arc<Core>,
+    snapshot: &'a Arc<Snapshot>,
+    cmd: &'a Cmd,
+    plan: Plan<'a>,
+    token: Token,
+) -> RedisFuture<'a, Value> {
+    Box::pin(async move {
+        let _writing = core.writing([token]);
+        write::write(core, snapshot, cmd, plan, token).await
+    })
 }
 
 /// As `Box::pin`, but the box is there before the future, which is made in it: `Box::pin` copies the whole of it, room
