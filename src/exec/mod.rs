@@ -343,7 +343,7 @@ impl Core {
         snapshot: &Arc<Snapshot>,
         pipeline: &Pipeline,
     ) -> redis::RedisResult<Vec<Value>> {
-        pipeline::run(self, snapshot, pipeline).await.map_err(Into::into)
+        pipeline::run(self, snapshot, pipeline).await
     }
 
     /// To be held by everything that writes these keys, on whatever connection, from before it is sent until after it is
