@@ -529,3 +529,51 @@ fn ids_that_mean_now_are_found_and_replaced() {
         assert_eq!(from_now(&call, &plan(&call).unwrap()), []);
     }
 }
+
+#[test]
+fn every_command_of_the_whole_ring_has_a_way_to_run_there() {
+    for row in ROWS.iter().filter(|row| row.support == Support::Runs && row.kind != Kind::Container) {
+        assert_eq!(row.split == Split::WholeRing, row.wide != Wide::None, "{}", row.name);
+    }
+}
+
+#[test]
+fn one_member_is_asked_what_concerns_its_server_and_only_to_read() {
+    let asked = |line: &str| on_member(&call(line)).map(|row| row.upper).map_err(|refusal| refusal.kind);
+    for (line, name) in [
+        ("INFO", "INFO"),
+        ("config get x", "CONFIG GET"),
+        ("CLIENT KILL ID 5", "CLIENT KILL"),
+        ("ACL SETUSER x", "ACL SETUSER"),
+        ("GET k", "GET"),
+        ("MGET a b", "MGET"),
+        ("DBSIZE", "DBSIZE"),
+        ("PUBSUB CHANNELS", "PUBSUB CHANNELS"),
+        ("TIME", "TIME"),
+    ] {
+        assert_eq!(asked(line), Ok(name), "{line}");
+    }
+    for (line, kind) in [
+        ("SET k v", RefusalKind::Usage),
+        ("MSET a 1 b 2", RefusalKind::Usage),
+        ("FLUSHALL", RefusalKind::Usage),
+        ("WAIT 1 1", RefusalKind::Usage),
+        ("SCRIPT LOAD x", RefusalKind::Usage),
+        ("BLPOP k 1", RefusalKind::Usage),
+        ("XREAD BLOCK 1 STREAMS k 0", RefusalKind::Usage),
+        ("PUBLISH c m", RefusalKind::Usage),
+        ("LASTSAVE x", RefusalKind::Usage),
+        ("GET __rr:gate", RefusalKind::Usage),
+        ("SHUTDOWN", RefusalKind::Never),
+        ("DEBUG SLEEP 1", RefusalKind::Never),
+        ("CLIENT PAUSE 1", RefusalKind::Never),
+        ("MODULE LOAD x", RefusalKind::Never),
+        ("SELECT 1", RefusalKind::Never),
+        ("AUTH x", RefusalKind::Never),
+        ("MULTI", RefusalKind::Never),
+        ("NOSUCH", RefusalKind::Unknown),
+        ("CONFIG NOSUCH", RefusalKind::Unknown),
+    ] {
+        assert_eq!(asked(line), Err(kind), "{line}");
+    }
+}

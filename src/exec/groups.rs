@@ -43,9 +43,13 @@ type Pending = Vec<(usize, Step)>;
 
 /// Runs steps. Those of one key run in their order; all others side by side. `atomic` ones have one token.
 ///
-/// The commands are on the wire when the future has been polled once, unless an owner is not connected. Dropping it does
+/// The commands are on the wire when the future has been polled once, unless an owner is not connected or writes are held
+/// up. Dropping it does
 /// not leave a write on one owner only: what was begun goes on by itself.
 pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step>, atomic: bool) -> Ran {
+    if core.pause.is_held() {
+        Box::pin(core.pause.over()).await;
+    }
     let mut results: Vec<Option<Result<Value, Error>>> = steps.iter().map(|_| None).collect();
     let mut pending: Pending = steps.into_iter().enumerate().collect();
     let mut snapshot = Arc::clone(first);

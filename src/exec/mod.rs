@@ -325,7 +325,7 @@ impl Core {
         snapshot: &Arc<Snapshot>,
         pipeline: &Pipeline,
     ) -> redis::RedisResult<Vec<Value>> {
-        pipeline::run(self, snapshot, pipeline).await.map_err(Into::into)
+        pipeline::run(self, snapshot, pipeline).await
     }
 
     #[cold]
