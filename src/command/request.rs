@@ -38,7 +38,7 @@ pub enum Plan<'a> {
         /// The reply of the primary that proves that this call wrote nothing.
         no_effect: NoEffect,
     },
-    /// It may wait for something to come, and so on a connection of its own.
+    /// It may wait for something to come.
     Wait {
         /// The command.
         row: &'static Row,
