@@ -38,7 +38,8 @@ macro_rules! the_same_on_both {
         assert!(!one.0.is_empty());
         assert_eq!(client.stats().missed_writes + client.stats().differing_replies, 0);
         for key in client.connection().keys::<_, Vec<String>>("*").await.expect("keys") {
-            assert!(ring.copies_are_equal(&client, &key).await, "{key}");
+            // PFCOUNT keeps its result inside the value that it was asked of.
+            assert!(key == "pf" || ring.copies_are_equal(&client, &key).await, "{key}");
         }
     }};
 }
@@ -114,7 +115,7 @@ async fn commands<C: Connection>(mut con: C, seen: &mut Seen) -> RedisResult<()>
     seen.note("keys", AsyncCommands::keys::<_, BTreeSet<String>>(&mut con, "*").await?);
     seen.note("dbsize", cmd("DBSIZE").query_async::<usize>(&mut con).await?);
     seen.note("ping", AsyncCommands::ping::<String>(&mut con).await?);
-    let _ = ExpireOption::NONE;
+
     Ok(())
 }
 

@@ -677,8 +677,19 @@ async fn scripts_and_functions_reach_every_member_and_those_that_come_back() {
 
     ring.server(&victim).kill();
     eventually(SOON, "it is gone", || async { !client.connected().contains(&victim) }).await;
-    let error = run(&connection, &["SCRIPT", "LOAD", "return 8"]).await.unwrap_err();
+    let error = run(&connection, &["FUNCTION", "LOAD", "REPLACE", LIBRARY]).await.unwrap_err();
     assert!(own(&error).to_string().contains("r1"), "{error}");
+    // A script is loaded where it can be, and brought along by the calls that find it lacking.
+    let script = redis::Script::new("return 8");
+    assert_eq!(script.key("k").invoke_async::<i64>(&mut connection.clone()).await.unwrap(), 8);
+    ring.server(&victim).restart_async().await.unwrap();
+    client.trust(&victim).unwrap();
+    eventually(SOON, "it gets the script as well", || async {
+        let mut exists = cmd("SCRIPT");
+        exists.arg("EXISTS").arg(script.get_hash());
+        direct::ask::<Vec<i64>>(&ring.server(&victim).addr(), &exists).await == [1]
+    })
+    .await;
 }
 
 #[tokio::test]
