@@ -47,6 +47,7 @@
 
 #[cfg(feature = "zookeeper")]
 pub mod agent;
+mod cache;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

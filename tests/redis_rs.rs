@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use redis::aio::ConnectionLike;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{
-    AsyncCommands, Direction, ExpireOption, LposOptions, RedisResult, Script, SetExpiry, SetOptions, Value, cmd, pipe,
+    AsyncCommands, Direction, LposOptions, RedisResult, Script, SetExpiry, SetOptions, Value, cmd, pipe,
 };
 use support::{FixedRing, direct, redis};
 

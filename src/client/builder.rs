@@ -11,7 +11,7 @@ use crate::membership::{Digest, MembershipOptions, RingUrl};
 #[cfg(feature = "cli")]
 use crate::node::ConnectOptions;
 use crate::node::OwnConnections;
-use crate::policy::{HedgePolicy, ReadPolicy, ScriptPolicy, Timeouts, WritePolicy};
+use crate::policy::{CachePolicy, HedgePolicy, ReadPolicy, ScriptPolicy, Timeouts, WritePolicy};
 
 /// Options of a [`RingClient`], from [`RingClient::builder`].
 ///
@@ -50,6 +50,12 @@ impl RingClientBuilder {
     /// When a silent owner is left for the next.
     pub fn hedge_policy(mut self, policy: HedgePolicy) -> Self {
         self.exec.connect.hedge = policy;
+        self
+    }
+
+    /// Whether replies are kept in this process. By default none are.
+    pub fn cache(mut self, policy: CachePolicy) -> Self {
+        self.exec.cache_policy = policy;
         self
     }
 

@@ -36,9 +36,10 @@ pub use refusal::{Refusal, RefusalKind};
 pub use request::{
     Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, argument, arguments, cursor, name, plan, with_cursor,
 };
+pub(crate) use request::{packed, tracked_read};
 pub use row::{
-    Access, Answer, Begin, Echo, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options,
-    Replication, Role, Row, Scan, Script, Side, Split, Support, Takes, Unit, Wait, Why, Wide, Word,
+    Access, Answer, Begin, Caching, Echo, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect,
+    Options, Replication, Role, Row, Scan, Script, Side, Split, Support, Takes, Unit, Wait, Why, Wide, Word,
 };
 pub use script::{read_only, script_body, script_name, with_body};
 pub use split::{Part, merge, split};

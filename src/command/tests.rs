@@ -498,6 +498,23 @@ fn options_of_newer_servers_are_not_taken_for_what_they_are_not() {
 }
 
 #[test]
+fn only_what_follows_from_one_key_may_be_given_again() {
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| row.cache == Caching::UntilWritten).collect();
+    for row in &rows {
+        let of_one_key = row.keys == Keys::One(1) && row.split == Split::OneKey;
+        let only_reads = row.access == Access::Read && row.options.is_none() && row.answer == Answer::Whole;
+        assert!(of_one_key && only_reads && row.wait == Wait::Never, "{}", row.name);
+    }
+    assert!(rows.len() > 30);
+    let others =
+        "ttl pttl expiretime dump srandmember zrandmember hrandfield hscan object|idletime xinfo|stream xpending touch";
+    for name in others.split(' ') {
+        assert!(ROWS.iter().any(|row| row.name == name), "{name}");
+        assert!(rows.iter().all(|row| row.name != name), "{name}");
+    }
+}
+
+#[test]
 fn every_command_of_the_whole_ring_has_a_way_to_run_there() {
     for row in ROWS.iter().filter(|row| row.support == Support::Runs && row.kind != Kind::Container) {
         assert_eq!(row.split == Split::WholeRing, row.wide != Wide::None, "{}", row.name);

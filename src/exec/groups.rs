@@ -47,6 +47,8 @@ type Pending = Vec<(usize, Step)>;
 /// up. Dropping it does
 /// not leave a write on one owner only: what was begun goes on by itself.
 pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step>, atomic: bool) -> Ran {
+    let writes = steps.iter().filter(|step| step.copying.writes());
+    let _writing = core.writing(writes.flat_map(|step| step.tokens.all().iter().copied()));
     if core.pause.is_held() {
         Box::pin(core.pause.over()).await;
     }

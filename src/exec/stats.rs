@@ -39,6 +39,12 @@ counters! {
     differing_replies,
     /// Writes that ended with an unknown outcome.
     unknown_writes,
+    /// Reads that were answered from the cache, without asking a server.
+    cache_hits,
+    /// Reads whose reply could have been in the cache, and was not.
+    cache_misses,
+    /// How often a server has said that a key read through the cache was written, or has expired.
+    cache_invalidations,
 }
 
 #[derive(Debug, Default)]

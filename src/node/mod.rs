@@ -16,7 +16,9 @@ mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
 mod tracker;
+mod tracking;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,6 +47,7 @@ pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;
 pub(crate) use tracker::Tracked;
+pub(crate) use tracking::Tracking;
 
 /// How often the offset to a server's clock is measured anew.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
@@ -305,8 +308,16 @@ async fn watch_over(
     let first = if link.clock().is_rough() { CLOCK_AGAIN } else { CLOCK_EVERY };
     let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + first, CLOCK_EVERY);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // Beside all else: while it waits for an answer, silence must be seen as soon as ever.
+    let mut renewing = pin!(async {
+        match link.tracking() {
+            Some(tracking) => tracking.renew(&link, write_ms).await,
+            None => std::future::pending().await,
+        }
+    });
     loop {
         tokio::select! {
+            () = &mut renewing => {}
             _ = &mut connected.driver => return End::Lost,
             _ = targets.changed() => {
                 // A new address is another connection, even to the same process; a closed channel is the node's end.
