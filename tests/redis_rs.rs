@@ -10,9 +10,7 @@ use std::fmt::Debug;
 use futures_util::StreamExt;
 use redis::aio::ConnectionLike;
 use redis::streams::{StreamReadOptions, StreamReadReply};
-use redis::{
-    AsyncCommands, Direction, LposOptions, RedisResult, Script, SetExpiry, SetOptions, Value, cmd, pipe,
-};
+use redis::{AsyncCommands, Direction, LposOptions, RedisResult, Script, SetExpiry, SetOptions, Value, cmd, pipe};
 use support::{FixedRing, direct, redis};
 
 /// What a program saw, line by line.
