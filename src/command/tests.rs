@@ -498,19 +498,35 @@ fn options_of_newer_servers_are_not_taken_for_what_they_are_not() {
 }
 
 #[test]
-fn only_what_follows_from_one_key_may_be_given_again() {
-    let rows: Vec<&Row> = ROWS.iter().filter(|row| row.cache == Caching::UntilWritten).collect();
-    for row in &rows {
-        let of_one_key = row.keys == Keys::One(1) && row.split == Split::OneKey;
-        let only_reads = row.access == Access::Read && row.options.is_none() && row.answer == Answer::Whole;
-        assert!(of_one_key && only_reads && row.wait == Wait::Never, "{}", row.name);
-    }
-    assert!(rows.len() > 30);
-    let others =
-        "ttl pttl expiretime dump srandmember zrandmember hrandfield hscan object|idletime xinfo|stream xpending touch";
-    for name in others.split(' ') {
-        assert!(ROWS.iter().any(|row| row.name == name), "{name}");
-        assert!(rows.iter().all(|row| row.name != name), "{name}");
+fn what_a_call_waits_for_and_with_whom_it_competes() {
+    let waits = |line: &str| {
+        let call = call(line);
+        let plan = plan(&call).unwrap();
+        let keys: Vec<String> = awaited(&call, &plan).into_iter().map(|key| String::from_utf8(key).unwrap()).collect();
+        (keys.join(" "), competes(&call, &plan).map(|group| String::from_utf8_lossy(group).into_owned()))
+    };
+    let alone = Some(String::new());
+    assert_eq!(waits("BLPOP {k}a {k}b 0"), ("{k}a {k}b".to_owned(), alone.clone()));
+    assert_eq!(waits("BLMOVE {k}a {k}b LEFT LEFT 0"), ("{k}a".to_owned(), alone.clone()));
+    assert_eq!(waits("BZMPOP 0 2 {k}a {k}b MIN"), ("{k}a {k}b".to_owned(), alone));
+    assert_eq!(waits("XREAD BLOCK 0 STREAMS {k}a {k}b $ 0-0"), ("{k}a {k}b".to_owned(), None));
+    let group = waits("XREADGROUP GROUP g c BLOCK 0 STREAMS a >");
+    assert_eq!(group, ("a".to_owned(), Some("g".to_owned())));
+}
+
+#[test]
+fn ids_that_mean_now_are_found_and_replaced() {
+    let read = call("XREAD COUNT 2 BLOCK 0 STREAMS {k}$ {k}b {k}c $ 5-0 $");
+    let found = from_now(&read, &plan(&read).unwrap());
+    assert_eq!(found, [(b"{k}$".to_vec(), 9), (b"{k}c".to_vec(), 11)]);
+    let settled = with_words(&read, &[(9, "1-1".to_owned()), (11, "2-2".to_owned())]);
+    assert_eq!(
+        settled.get_packed_command(),
+        call("XREAD COUNT 2 BLOCK 0 STREAMS {k}$ {k}b {k}c 1-1 5-0 2-2").get_packed_command()
+    );
+    for line in ["BLPOP $ 0", "XREADGROUP GROUP g $ BLOCK 0 STREAMS $ >"] {
+        let call = call(line);
+        assert_eq!(from_now(&call, &plan(&call).unwrap()), []);
     }
 }
 
@@ -559,38 +575,5 @@ fn one_member_is_asked_what_concerns_its_server_and_only_to_read() {
         ("CONFIG NOSUCH", RefusalKind::Unknown),
     ] {
         assert_eq!(asked(line), Err(kind), "{line}");
-    }
-}
-
-#[test]
-fn what_a_call_waits_for_and_with_whom_it_competes() {
-    let waits = |line: &str| {
-        let call = call(line);
-        let plan = plan(&call).unwrap();
-        let keys: Vec<String> = awaited(&call, &plan).into_iter().map(|key| String::from_utf8(key).unwrap()).collect();
-        (keys.join(" "), competes(&call, &plan).map(|group| String::from_utf8_lossy(group).into_owned()))
-    };
-    let alone = Some(String::new());
-    assert_eq!(waits("BLPOP {k}a {k}b 0"), ("{k}a {k}b".to_owned(), alone.clone()));
-    assert_eq!(waits("BLMOVE {k}a {k}b LEFT LEFT 0"), ("{k}a".to_owned(), alone.clone()));
-    assert_eq!(waits("BZMPOP 0 2 {k}a {k}b MIN"), ("{k}a {k}b".to_owned(), alone));
-    assert_eq!(waits("XREAD BLOCK 0 STREAMS {k}a {k}b $ 0-0"), ("{k}a {k}b".to_owned(), None));
-    let group = waits("XREADGROUP GROUP g c BLOCK 0 STREAMS a >");
-    assert_eq!(group, ("a".to_owned(), Some("g".to_owned())));
-}
-
-#[test]
-fn ids_that_mean_now_are_found_and_replaced() {
-    let read = call("XREAD COUNT 2 BLOCK 0 STREAMS {k}$ {k}b {k}c $ 5-0 $");
-    let found = from_now(&read, &plan(&read).unwrap());
-    assert_eq!(found, [(b"{k}$".to_vec(), 9), (b"{k}c".to_vec(), 11)]);
-    let settled = with_words(&read, &[(9, "1-1".to_owned()), (11, "2-2".to_owned())]);
-    assert_eq!(
-        settled.get_packed_command(),
-        call("XREAD COUNT 2 BLOCK 0 STREAMS {k}$ {k}b {k}c 1-1 5-0 2-2").get_packed_command()
-    );
-    for line in ["BLPOP $ 0", "XREADGROUP GROUP g $ BLOCK 0 STREAMS $ >"] {
-        let call = call(line);
-        assert_eq!(from_now(&call, &plan(&call).unwrap()), []);
     }
 }

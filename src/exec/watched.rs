@@ -181,7 +181,14 @@ impl Watched {
         let own = self.own()?;
         let this = Arc::clone(self);
         let exec = pipeline.len() + 1;
-        let running = async move { this.run(&own, &wire, exec, written).await };
+        let running = async move {
+            if this.core.pause.is_held() {
+                this.core.pause.over().await;
+            }
+            let core = Arc::clone(&this.core);
+            let _writing = core.writing([this.token]);
+            this.run(&own, &wire, exec, written).await
+        };
         // In a task: what a server has executed the copies must get, whatever becomes of the caller.
         self.core.runtime.spawn(running.in_current_span()).await.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Disconnected, "the runtime ended while a transaction was under way")
