@@ -81,6 +81,18 @@ async fn what_is_older_does_not_overwrite_what_another_client_wrote_since() {
 }
 
 #[tokio::test]
+async fn what_a_transaction_wrote_is_read_afterwards_whatever_is_cached() {
+    let ring = FixedRing::start(2).await;
+    let client = ring.builder().cache(redis_ring::policy::CachePolicy::AtMost { bytes: 1 << 20 }).open().await.unwrap();
+    let mut connection = client.connection();
+    for n in 1..=200 {
+        let _: Option<i64> = connection.get("n").await.unwrap();
+        assert_eq!(increment(&client, "n").await.unwrap(), n);
+        assert_eq!(connection.get::<_, i64>("n").await.unwrap(), n);
+    }
+}
+
+#[tokio::test]
 async fn other_writes_of_the_same_process_keep_their_order() {
     let mut ring = FixedRing::start(2).await;
     let slow = redis_ring::placement::NodeId::new("r1").unwrap();

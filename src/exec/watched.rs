@@ -203,6 +203,7 @@ impl Watched {
             return Ok(Value::Nil);
         }
         self.sent.store(true, Ordering::Relaxed);
+        let _writing = self.core.writing([self.token]);
         let request = Request::begin(self);
         let mut replies = match own.batch(wire, self.core.write_ms).await {
             Ok(replies) => replies,
