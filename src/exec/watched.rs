@@ -185,8 +185,6 @@ impl Watched {
             if this.core.pause.is_held() {
                 this.core.pause.over().await;
             }
-            let core = Arc::clone(&this.core);
-            let _writing = core.writing([this.token]);
             this.run(&own, &wire, exec, written).await
         };
         // In a task: what a server has executed the copies must get, whatever becomes of the caller.
