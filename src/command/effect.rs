@@ -159,6 +159,16 @@ fn how(plan: &Plan<'_>) -> How {
     }
 }
 
+/// What a copy gets that refuses a call which its primary has executed, because something later of the same kind is there
+/// already: the same, put at the place where it belongs. `None` where there is no such thing.
+///
+/// The copy's answer is that of the call; nil where too much is in the way.
+#[must_use]
+pub fn at_its_place(cmd: &Cmd) -> Option<Cmd> {
+    let plan = super::plan(cmd).ok()?;
+    (plan.row().effect == Effect::EntryAdded).then(|| streams::at_its_place(plan.row(), cmd)).flatten()
+}
+
 /// The keys that a call may write, each once; none of a call that the table does not know.
 #[must_use]
 pub fn written_keys(cmd: &Cmd) -> Vec<Vec<u8>> {

@@ -6,6 +6,7 @@
 use redis::{Cmd, Value, cmd};
 
 use super::super::options::given;
+use super::super::own::SCRATCH;
 use super::super::request::words;
 use super::super::row::Row;
 use super::reading::{elements, text};
@@ -48,6 +49,36 @@ pub(super) fn added(row: &Row, call: &Cmd, reply: &Value, answers: &[Value]) -> 
         add.arg(word);
     });
     Ok(vec![carried(&mut add, Expect::Reply(reply.clone()))])
+}
+
+/// An entry among later ones. Its id must be complete, and a trimming exact.
+pub(super) fn at_its_place(row: &Row, call: &Cmd) -> Option<Cmd> {
+    /// How many later entries there may be.
+    const LATER: usize = 1000;
+    let mut trim: Vec<&[u8]> = Vec::new();
+    let mut id_at = 2;
+    for option in given(row, words(call)) {
+        id_at = option.next;
+        match option.word {
+            "NOMKSTREAM" => {}
+            _ if option.approximate => return None,
+            _ => trim.extend(words(call).skip(option.at).take(option.next - option.at).flatten()),
+        }
+    }
+    let mut id = word(call, id_at).to_vec();
+    if id.contains(&b'*') {
+        return None;
+    }
+    if !id.contains(&b'-') {
+        id.extend(b"-0");
+    }
+    let mut eval = cmd("EVAL");
+    eval.arg(include_str!("late.lua")).arg(2).arg(word(call, 1)).arg(SCRATCH).arg(id).arg(LATER);
+    eval.arg(trim.len()).arg(trim);
+    words(call).skip(id_at + 1).for_each(|word| {
+        eval.arg(word);
+    });
+    Some(eval)
 }
 
 /// For the number of entries that went.
