@@ -409,7 +409,7 @@ impl Batch {
         };
         let pairs = || carried.iter().zip(&replies);
         let keys_of = |pairs: &mut dyn Iterator<Item = (&Carried, &Value)>| -> Vec<Vec<u8>> {
-            pairs.flat_map(|(carried, _)| command::written_keys(&carried.cmd)).collect()
+            pairs.flat_map(|(carried, _)| command::keys_of(&carried.cmd)).collect()
         };
         if let Some(reason) = pairs().find_map(|(carried, reply)| refused(carried).filter(|_| !is_error(reply))) {
             core.suspect(keys_of(
@@ -431,6 +431,7 @@ impl Batch {
             Expect::Reply(expected) if is_error(expected) => false,
             Expect::Reply(expected) | Expect::Soon(expected) => expected != *reply,
             Expect::Found => !is_found(reply),
+            Expect::Near { number, within } => !is_near(reply, *number, *within),
             Expect::Any => is_error(reply),
         };
         let keys = keys_of(&mut pairs().filter(differs));
@@ -448,7 +449,7 @@ impl Batch {
         let lacks = |(carried, reply): &(&Carried, &mut Value)| match &carried.expect {
             Expect::Found => !is_error(reply) && !is_found(reply),
             Expect::Soon(expected) => expected != *reply,
-            Expect::Reply(_) | Expect::Any => false,
+            Expect::Reply(_) | Expect::Near { .. } | Expect::Any => false,
         };
         while Instant::now() < deadline {
             let mut missing: Vec<_> = carried.iter().zip(replies.iter_mut()).filter(lacks).collect();
@@ -614,6 +615,16 @@ struct Executed {
     replies: Vec<Value>,
     /// Whether it was refused as a whole.
     aborted: bool,
+}
+
+/// Whether it is this number, computed once with more digits and once with fewer.
+fn is_near(reply: &Value, number: f64, within: f64) -> bool {
+    let held = match reply {
+        Value::Nil => Some(0.0),
+        Value::BulkString(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()),
+        _ => None,
+    };
+    held.is_some_and(|held| (held - number).abs() <= within)
 }
 
 fn is_found(reply: &Value) -> bool {

@@ -17,7 +17,7 @@ pub(super) fn missed(core: &Core, snapshot: &Snapshot, id: &NodeId, command: &'s
     tracing::debug!(node = %id, epoch = %snapshot.topology().epoch(), command, "a write was missed");
 }
 
-/// A copy answered otherwise than the primary to what may have written these keys.
+/// A copy answered otherwise than the primary to a command with these keys.
 #[cold]
 pub(super) fn differs(
     core: &Core,

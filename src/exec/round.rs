@@ -311,7 +311,7 @@ impl<'w> Round<'w> {
     fn differs(&self, id: &NodeId) {
         let primary = self.id(self.owners.primary());
         let cmd = &self.write.cmd;
-        let keys = command::written_keys(cmd);
+        let keys = command::keys_of(cmd);
         report::differs(&self.write.core, id, primary, &self.write.snapshot, command::name(cmd), keys);
     }
 }

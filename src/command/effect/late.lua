@@ -1,15 +1,16 @@
 #!lua
 -- Adds an entry to a stream that has later ones: those are taken out, and added again after it. Groups stay as they
 -- are, since they hold ids and no entries.
-local key, scratch, id, most, trims = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local key, scratch, id, most, trims = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 local trim, fields = {}, {}
-for at = 4, 3 + trims do trim[#trim + 1] = ARGV[at] end
-for at = 4 + trims, #ARGV do fields[#fields + 1] = ARGV[at] end
+for at = 5, 4 + trims do trim[#trim + 1] = ARGV[at] end
+for at = 5 + trims, #ARGV do fields[#fields + 1] = ARGV[at] end
+local doubtful = ARGV[3] ~= '0'
 local most_fields, most_bytes = 4000, 1048576
 
 local function done()
   if trims > 0 then redis.call('XTRIM', key, unpack(trim)) end
-  return id
+  return not doubtful and id
 end
 
 if #fields > most_fields then return false end
@@ -44,6 +45,8 @@ if not able then return false end
 
 if #ids > 0 then redis.call('XDEL', key, unpack(ids)) end
 local top = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+-- Where it comes first, and others were taken away, it may have been taken away as well, before it was here.
+if not top and info['entries-added'] > #later then doubtful = true end
 redis.call('XSETID', key, top and top[1] or '0-0')
 redis.call('XADD', key, id, unpack(fields))
 for _, entry in ipairs(later) do redis.call('XADD', key, entry[1], unpack(entry[2])) end

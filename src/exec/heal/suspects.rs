@@ -88,7 +88,8 @@ impl fmt::Display for Why {
 impl Suspects {
     /// `write` is the time limit of a write.
     pub(crate) fn new(write: Duration) -> Suspects {
-        Suspects { keys: Mutex::default(), news: Notify::new(), settled: write, warned: AtomicU8::new(0) }
+        let settled = write.min(LONGEST_PAUSE);
+        Suspects { keys: Mutex::default(), news: Notify::new(), settled, warned: AtomicU8::new(0) }
     }
 
     fn keys(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Suspect>> {
@@ -156,7 +157,7 @@ impl Suspects {
             Examined::Different(_) | Examined::Later if suspect.tries >= TRIES => Some(Why::Restless),
             Examined::Different(_) | Examined::Later => {
                 let pause = self.settled.saturating_mul(1 << suspect.tries.min(10));
-                suspect.due = Some(Instant::now() + pause.clamp(self.settled, LONGEST_PAUSE.max(self.settled)));
+                suspect.due = Some(Instant::now() + pause.min(LONGEST_PAUSE));
                 suspect.tries += 1;
                 if let Examined::Different(look) = examined {
                     suspect.seen = Some(look);
