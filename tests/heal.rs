@@ -423,17 +423,17 @@ async fn a_key_that_is_written_all_the_time_is_left_to_its_writers() {
 
 #[tokio::test]
 async fn what_comes_to_a_copy_between_the_look_and_the_state_is_not_overwritten() {
-    let timeouts = Timeouts { read: SOON, write: Duration::from_secs(1), ..Timeouts::default() };
+    let timeouts = Timeouts { read: SOON, probe: SOON, write: Duration::from_secs(1), ..Timeouts::default() };
     let two = Two::with(timeouts).await;
     let key = key_of(&two.far, "n", "r0");
     let (primary, copy) = (two.addr("r0"), two.addr("r1"));
     let () = direct::ask(&copy, cmd("SET").arg(&key).arg(50)).await;
+    // What the primary says comes late, so that there is time after the copy has been looked at.
+    let slow = Duration::from_millis(800);
+    two.proxies["r0"].set(Mode::Delay { requests: Duration::ZERO, replies: slow }).await;
     run(&two.far.connection(), &["INCR", &key]).await.unwrap();
-    eventually(SOON, "the first look", || async { calls(&copy, "eval").await == 1 }).await;
-    two.proxies["r0"].set(Mode::HoldReplies).await;
     eventually(SOON, "the second look", || async { calls(&copy, "eval").await == 2 }).await;
     let () = direct::ask(&copy, cmd("SET").arg(&key).arg("newer")).await;
-    two.proxies["r0"].set(Mode::Pass).await;
     eventually(SOON, "the state comes", || async { calls(&copy, "eval").await == 3 }).await;
     let held: String = direct::ask(&copy, cmd("GET").arg(&key)).await;
     assert_eq!(held, "newer");
