@@ -501,3 +501,49 @@ async fn what_cannot_be_healed_is_counted() {
     eventually(SOON, "it is healed", || async { two.near.stats().healed_keys == 1 }).await;
     assert!(two.ring.copies_are_equal(&two.near, &small).await);
 }
+
+#[tokio::test]
+async fn a_copy_that_was_overtaken_is_seen_though_all_its_answers_are_fine() {
+    let two = Two::start().await;
+    let forms: &[&[&str]] = &[
+        &["INCRBYFLOAT", "K", "0.5"],
+        &["HINCRBYFLOAT", "K", "f", "-3e3"],
+        &["XADD", "K", "MAXLEN", "1", "*", "f", "v"],
+        &["XADD", "K", "MAXLEN", "3", "*", "f", "v"],
+        &["XADD", "K", "MAXLEN", "~", "3", "*", "f", "v"],
+    ];
+    let mut keys = Vec::new();
+    for (number, form) in forms.iter().enumerate() {
+        let key = key_of(&two.near, &format!("{number}:"), "r0");
+        let words: Vec<String> = form.iter().map(|word| word.replace('K', &key)).collect();
+        keys.push((key, words));
+    }
+    two.delay("r1", Duration::from_millis(200)).await;
+    let both = keys.iter().map(|(key, words)| {
+        let two = &two;
+        async move {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            for _ in 0..2 {
+                let far = two.far.connection();
+                let late = async { run(&far, &words).await.unwrap() };
+                let early = async {
+                    let before: u64 = direct::ask(&two.addr("r1"), cmd("EXISTS").arg(key)).await;
+                    eventually(SOON, "the primary has it", || async {
+                        let there: u64 = direct::ask(&two.addr("r0"), cmd("EXISTS").arg(key)).await;
+                        there > before || before == 1
+                    })
+                    .await;
+                    run(&two.near.connection(), &words).await.unwrap();
+                };
+                futures_util::future::join(late, early).await;
+            }
+        }
+    });
+    futures_util::future::join_all(both).await;
+    let keys: Vec<String> = keys.into_iter().map(|(key, _)| key).collect();
+    two.heals(&keys).await;
+    let sum: f64 = direct::ask(&two.addr("r1"), cmd("GET").arg(&keys[0])).await;
+    assert!((sum - 2.0).abs() < 1e-9);
+    assert_eq!(stream(&two.addr("r1"), &keys[2]).await.len(), 1);
+    assert_eq!(stream(&two.addr("r1"), &keys[3]).await.len(), 3);
+}
