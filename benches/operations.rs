@@ -8,6 +8,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use redis_ring::RingClient;
+use redis_ring::policy::CachePolicy;
 use rustix::time::{ClockId, clock_gettime};
 use support::hand_written::HandWritten;
 use support::ring::{Ring, Servers, fill, url};
@@ -83,6 +84,29 @@ fn main() -> Result<(), Failed> {
         println!("  reached everywhere");
     }
     missed.iter().for_each(|what| println!("  NOT reached by {what}"));
+    println!("\nGETs of the ring with the replies kept in the client, and without, on current_thread:");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(cached(&addresses, &extent))
+}
+
+/// What the cache saves: the same load through two clients of the same ring.
+async fn cached(addresses: &[String], extent: &Extent) -> Result<(), Failed> {
+    let builder = RingClient::builder(&url(addresses))?;
+    let kept = builder.clone().cache(CachePolicy::AtMost { bytes: 64 << 20 }).open().await?;
+    let (asking, keeping) = (Ring::new(&builder.open().await?), Ring::new(&kept));
+    for &tasks in &extent.tasks {
+        let operations = operations_in_a_slice(&asking, Operation::Get, tasks).await?;
+        let (mut asked, mut given) = (Vec::new(), Vec::new());
+        for _ in 0..extent.rounds {
+            asked.push(slice(&asking, Operation::Get, tasks, operations).await?);
+            given.push(slice(&keeping, Operation::Get, tasks, operations).await?);
+        }
+        let median = |slices: &[Slice]| Spread::of(slices.iter().map(|slice| slice.cpu_us)).median;
+        let ratio = Spread::of(given.iter().zip(&asked).map(|(given, asked)| given.cpu_us / asked.cpu_us));
+        println!("  {tasks} tasks: {:.2} us, {:.2} us without; ratio {ratio:.3}", median(&given), median(&asked));
+    }
+    let stats = kept.stats();
+    println!("  of these reads {} were given from memory, {} were asked for", stats.cache_hits, stats.cache_misses);
     Ok(())
 }
 

@@ -30,7 +30,14 @@
 //! - A read fails over by itself: at once when the first owner refuses, resets or says LOADING, and after a few
 //!   milliseconds when it says nothing. Nil comes only from a member that may answer; if none may, the read is an error.
 //! - A ring never changes because ZooKeeper went away. The last topology goes on, and says that it is stale.
-//! - A command whose keys or effect are not known is refused by name.
+//! - A command has the reply that one server would give, and both copies are the same afterwards: commands of many keys,
+//!   pipelines, transactions, scripts, streams with groups, calls that block. `docs/commands.md` has all of them.
+//! - A command whose keys or effect nobody knows is refused by name.
+//!
+//! # More than commands
+//!
+//! [`RingClient::transaction`] watches keys, [`RingClient::pubsub`] subscribes, [`RingClient::scan`] goes over all keys,
+//! [`RingClient::on`] asks one member, and [`RingClientBuilder::cache`] keeps hot keys in this process.
 //!
 //! # Errors
 //!
@@ -47,6 +54,7 @@
 
 #[cfg(feature = "zookeeper")]
 pub mod agent;
+mod cache;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
@@ -64,7 +72,7 @@ pub mod policy;
 
 pub use client::{
     MemberConnection, RingClient, RingClientBuilder, RingConnection, RingPubSub, RingPubSubSink, RingPubSubStream,
-    Scan, ScanCursor, ScanOptions, TopologyWatch,
+    Scan, ScanCursor, ScanOptions, TopologyWatch, WatchingConnection,
 };
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
 pub use exec::{DbSize, Stats};

@@ -43,6 +43,35 @@ pub enum ScriptPolicy {
     Repeat,
 }
 
+/// Whether replies are kept in this process, so that reading a hot key again costs no round trip.
+///
+/// What is kept: the replies of commands that read one key and depend on nothing else (GET, HGETALL, SMEMBERS, ZRANGE and
+/// the like; not TTL, SRANDMEMBER or the iterations), sent on their own and not in a pipeline. A reply is given again
+/// only as long as all of this holds:
+///
+/// - The member that it came from is the one that would be asked now, on the same connection.
+/// - That member has answered something that was asked within the last 100 ms. Under load it is asked every 50 ms.
+/// - It has not said that the key was written (`CLIENT TRACKING`), and the key has not expired.
+/// - This client has not written the key since: a write that was acknowledged is seen by every later read.
+///
+/// So a write of somebody else is seen as soon as the member's word of it is here, and at the latest 100 ms after it. It
+/// needs servers from 6.0 that speak RESP3 and, with ACLs, a user that may run `CLIENT TRACKING`, `CLIENT CACHING` and
+/// PTTL; other members are asked as without a cache, and a warning says so. With
+/// [`ReadPolicy::Any`] each owner's reply is kept on its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CachePolicy {
+    /// No reply is kept.
+    #[default]
+    Off,
+    /// As many as fit.
+    AtMost {
+        /// The memory for all of them together, with what it takes to find them: about 640 bytes for each reply beside
+        /// the command and the reply. What has not been used goes first. A reply that takes more than a sixteenth of it is
+        /// not kept.
+        bytes: usize,
+    },
+}
+
 /// How long to wait for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -59,6 +88,11 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
+    /// The time for a write in milliseconds, as connections take it.
+    pub(crate) fn write_ms(&self) -> u64 {
+        u64::try_from(self.write.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Within what clocks can be added to.
     pub(crate) fn clamped(self) -> Timeouts {
         let clamp = |time: Duration| time.clamp(Duration::from_millis(1), Duration::from_secs(24 * 3600));

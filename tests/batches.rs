@@ -286,3 +286,50 @@ async fn pipelines_fail_over_when_a_member_dies() {
     let () = write.query_async(&mut connection).await.unwrap();
     assert!(client.stats().missed_writes > 0, "one owner misses them, and that is counted");
 }
+
+/// What stands in line must leave first, also before what could go to all owners at once.
+#[tokio::test]
+async fn an_absolute_pipeline_waits_for_what_stands_in_line() {
+    let ring = FixedRing::start(3).await;
+    let client = ring.client().await;
+    for i in 0..20 {
+        let key = format!("{{k{i}}}");
+        let (mut first, mut second) = (client.connection(), client.connection());
+        let mut script = cmd("EVAL");
+        script.arg("return redis.call('SET', KEYS[1], 'old')").arg(1).arg(&key);
+        let mut pipeline = pipe();
+        pipeline.set(&key, "new").ignore().set(format!("{key}other"), "new").ignore();
+        let (scripted, set) =
+            futures_util::join!(script.query_async::<()>(&mut first), pipeline.query_async::<()>(&mut second));
+        scripted.and(set).unwrap();
+        let held = direct::content(&ring.owners(&client, &key)[0].addr(), &key).await;
+        assert!(held.1[0].contains("new"), "{held:?}");
+        assert!(ring.copies_are_equal(&client, &key).await, "{key}");
+    }
+    assert_eq!(client.stats().missed_writes + client.stats().differing_replies, 0);
+}
+
+/// Threads that overtake each other between a primary's reply and the copies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn pipelines_of_several_threads_reach_the_copies_in_one_order() {
+    let ring = FixedRing::start(2).await;
+    let client = ring.client().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..64_i64 {
+        let mut connection = client.connection();
+        tasks.spawn(async move {
+            for i in 0..40_i64 {
+                let mut pipeline = pipe();
+                pipeline.rpush("list", n * 1000 + i).ignore().cmd("APPEND").arg("text").arg(format!("{n},")).ignore();
+                let () = pipeline.query_async(&mut connection).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    for key in ["list", "text"] {
+        assert!(ring.copies_are_equal(&client, key).await, "{key}");
+    }
+    assert_eq!(client.stats().missed_writes + client.stats().differing_replies, 0);
+}

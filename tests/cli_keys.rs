@@ -296,3 +296,25 @@ async fn completions_know_the_verbs_and_their_options() {
         assert!(["status", "locate", "member-timeout", "probe"].iter().all(|word| script.contains(word)), "{shell}");
     }
 }
+
+#[tokio::test]
+async fn exec_on_a_member_asks_that_member_and_writes_nothing() {
+    let servers = redis_servers(3).await;
+    let ring = fixed(&servers);
+    for (n, server) in servers.iter().enumerate() {
+        let on = format!("redis-{n}");
+        let info = cli(&ring, &["exec", "--on", &on, "--", "INFO", "server"]).await.ends_with(0);
+        assert!(info.stdout.contains(&format!("tcp_port:{}", server.port())), "{info:?}");
+    }
+    let refused =
+        cli(&ring, &["-o", "json", "exec", "--on", "redis-0", "--", "SET", "k", "v"]).await.ends_with(2).error();
+    assert_eq!(refused["kind"], "refused");
+    assert_eq!(direct(&servers[0], "DBSIZE").await, redis::Value::Int(0));
+    let refused = cli(&ring, &["-o", "json", "exec", "--", "INFO"]).await.ends_with(2).error();
+    assert!(refused["hint"].as_str().unwrap().contains("--on"), "{refused}");
+    let unknown = cli(&ring, &["-o", "json", "exec", "--on", "redis-9", "--", "PING"]).await.ends_with(2).error();
+    assert_eq!(unknown["kind"], "invalid");
+    cli(&ring, &["exec", "--on", "not a name", "--", "PING"]).await.ends_with(2);
+    let completions = cli(&ring, &["completions", "bash"]).await.ends_with(0).stdout;
+    assert!(completions.contains("--on"));
+}

@@ -89,7 +89,7 @@ async fn is_as_one_server(members: usize, read: ReadPolicy, scripts: ScriptPolic
     let under_test = Ring::of(&ring, &client, &nobody).await;
     let mut sequence = Sequence::new(&forms, space, seed(), under_test, oracle(&plain).await);
     sequence.repeats_scripts = scripts == ScriptPolicy::Repeat;
-    run(&mut sequence, 6_000).await;
+    run(&mut sequence, 4_000).await;
     let stats = client.stats();
     assert_eq!((stats.differing_replies, stats.missed_writes), (0, 0), "REDIS_RING_SEED={}", sequence.seed);
 }
@@ -116,7 +116,7 @@ async fn random_sequences_are_the_same_on_two_plain_servers() {
     // Always the same one, so that it draws every form.
     let seed = setting("REDIS_RING_SEED", || 1);
     let mut sequence = Sequence::new(&forms, space, seed, one, oracle(&other).await);
-    run(&mut sequence, 6_000).await;
+    run(&mut sequence, 4_000).await;
     // A form whose calls always fail tests next to nothing; most often it gives a command arguments of a wrong kind.
     let ran = |form: &Form| sequence.tally.ran.get(&form.text);
     let useless = forms

@@ -416,7 +416,7 @@ async fn a_key_that_is_written_all_the_time_is_left_to_its_writers() {
     assert_eq!(calls(&two.addr("r1"), "restore").await, 0);
     stop.send_replace(true);
     let written: i64 = writer.await.unwrap() + 1;
-    two.heals(&[key.clone()]).await;
+    two.heals(std::slice::from_ref(&key)).await;
     let count: i64 = direct::ask(&two.addr("r0"), cmd("GET").arg(&key)).await;
     assert_eq!(count, written);
 }
@@ -438,7 +438,7 @@ async fn what_comes_to_a_copy_between_the_look_and_the_state_is_not_overwritten(
     let held: String = direct::ask(&copy, cmd("GET").arg(&key)).await;
     assert_eq!(held, "newer");
     assert_eq!(calls(&copy, "restore").await, 0);
-    two.heals(&[key.clone()]).await;
+    two.heals(std::slice::from_ref(&key)).await;
     let held: (i64, i64) =
         (direct::ask(&primary, cmd("GET").arg(&key)).await, direct::ask(&copy, cmd("GET").arg(&key)).await);
     assert_eq!(held, (1, 1));

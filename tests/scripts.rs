@@ -53,6 +53,21 @@ async fn a_script_of_redis_rs_runs_and_both_copies_have_what_it_wrote() {
         let reply = run(&connection, &words);
         assert!(matches!(reply.await.unwrap(), Value::BulkString(_)));
     }
+    // Likewise among other commands, where no second try is possible.
+    for server in ring.servers.values() {
+        let () = direct::ask(&server.addr(), cmd("SCRIPT").arg("FLUSH")).await;
+    }
+    for atomic in [false, true] {
+        let mut pipeline = pipe();
+        let call = pipeline.cmd("EVALSHA").arg(script.get_hash()).arg(2).arg("{p}a").arg("{p}b").arg("w");
+        call.cmd("GET").arg("{p}a");
+        if atomic {
+            pipeline.atomic();
+        }
+        let (made, read): (String, String) = pipeline.query_async(&mut connection).await.unwrap();
+        assert_eq!(made, read);
+        assert!(ring.copies_are_equal(&client, "{p}a").await);
+    }
     let reply = run(&connection, &["EVALSHA", "ffffffffffffffffffffffffffffffffffffffff", "1", "k"]).await.unwrap();
     assert!(matches!(reply, Value::ServerError(error) if error.code() == "NOSCRIPT"), "a script nobody knows");
 }

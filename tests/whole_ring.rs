@@ -181,12 +181,12 @@ async fn no_key_is_missed_when_a_connection_is_cut_and_comes_back() {
     for part in 0.. {
         assert!(part < 10_000, "it does not end");
         match part {
-            20 => {
+            60 => {
                 proxy.set(Mode::Refuse).await;
                 proxy.cut().await;
                 eventually(SOON, "it is gone", || async { !client.connected().contains(&victim) }).await;
             }
-            40 => {
+            110 => {
                 proxy.set(Mode::Pass).await;
                 eventually(SOON, "it is back", || async { client.connected().contains(&victim) }).await;
             }
@@ -545,6 +545,12 @@ async fn a_flush_stands_at_one_place_among_the_writes_of_its_process() {
                     let _: i64 = connection.incr(format!("count:{task}"), 1).await.unwrap();
                     let () = connection.set(format!("set:{task}"), fastrand::u32(..)).await.unwrap();
                     let _: i64 = connection.rpush(format!("list:{}", task % 4), task).await.unwrap();
+                    let mut pipe = redis::pipe();
+                    pipe.incr(format!("piped:{task}"), 1).ignore().set(format!("set:{task}"), 1).ignore();
+                    let () = pipe.query_async(&mut connection).await.unwrap();
+                    let mut block = redis::pipe();
+                    block.atomic().incr(format!("block:{task}"), 1).ignore();
+                    let () = block.query_async(&mut connection).await.unwrap();
                 }
             })
         })
@@ -558,7 +564,8 @@ async fn a_flush_stands_at_one_place_among_the_writes_of_its_process() {
         writer.await.unwrap();
     }
     for task in 0..32 {
-        for key in [format!("count:{task}"), format!("set:{task}"), format!("list:{}", task % 4)] {
+        for key in ["count", "set", "list", "piped", "block"] {
+            let key = format!("{key}:{}", if key == "list" { task % 4 } else { task });
             assert!(ring.copies_are_equal(&client, &key).await, "{key}");
         }
     }
@@ -571,7 +578,7 @@ async fn an_agent_takes_the_rings_flush_for_none_and_any_other_for_a_loss() {
     let client = ring.client().await;
     let connection = client.connection();
     let epoch = client.topology().epoch();
-    for (_, server) in &ring.servers {
+    for server in ring.servers.values() {
         let _: () = direct::ask(&server.addr(), &call(&["HSET", "__rr:gate", "open", "1"])).await;
     }
     let flushes = async |server: &str| -> u64 {
@@ -670,8 +677,19 @@ async fn scripts_and_functions_reach_every_member_and_those_that_come_back() {
 
     ring.server(&victim).kill();
     eventually(SOON, "it is gone", || async { !client.connected().contains(&victim) }).await;
-    let error = run(&connection, &["SCRIPT", "LOAD", "return 8"]).await.unwrap_err();
+    let error = run(&connection, &["FUNCTION", "LOAD", "REPLACE", LIBRARY]).await.unwrap_err();
     assert!(own(&error).to_string().contains("r1"), "{error}");
+    // A script is loaded where it can be, and brought along by the calls that find it lacking.
+    let script = redis::Script::new("return 8");
+    assert_eq!(script.key("k").invoke_async::<i64>(&mut connection.clone()).await.unwrap(), 8);
+    ring.server(&victim).restart_async().await.unwrap();
+    client.trust(&victim).unwrap();
+    eventually(SOON, "it gets the script as well", || async {
+        let mut exists = cmd("SCRIPT");
+        exists.arg("EXISTS").arg(script.get_hash());
+        direct::ask::<Vec<i64>>(&ring.server(&victim).addr(), &exists).await == [1]
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use crate::membership::TlsFiles;
 use crate::membership::{Digest, MembershipOptions, RingUrl};
 #[cfg(feature = "cli")]
 use crate::node::ConnectOptions;
-use crate::policy::{HedgePolicy, ReadPolicy, ScriptPolicy, Timeouts, WritePolicy};
+use crate::node::OwnConnections;
+use crate::policy::{CachePolicy, HedgePolicy, ReadPolicy, ScriptPolicy, Timeouts, WritePolicy};
 
 /// Options of a [`RingClient`], from [`RingClient::builder`].
 ///
@@ -52,6 +53,12 @@ impl RingClientBuilder {
         self
     }
 
+    /// Whether replies are kept in this process. By default none are.
+    pub fn cache(mut self, policy: CachePolicy) -> Self {
+        self.exec.cache_policy = policy;
+        self
+    }
+
     /// How long to wait for what.
     ///
     /// Each is taken as at least a millisecond and at most a day.
@@ -59,6 +66,13 @@ impl RingClientBuilder {
         let timeouts = timeouts.clamped();
         self.membership.open_timeout = timeouts.open;
         self.exec.connect.timeouts = timeouts;
+        self
+    }
+
+    /// How many [transactions](RingClient::transaction) may be under way at each member at the same time: each has a
+    /// connection of its own. 1024 by default; further ones are refused.
+    pub fn transaction_connections(mut self, limit: usize) -> Self {
+        self.exec.connect.own_connections = OwnConnections(limit);
         self
     }
 

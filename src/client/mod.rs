@@ -5,6 +5,7 @@ mod connection;
 mod member;
 mod pubsub;
 mod scan;
+mod transaction;
 mod watch;
 
 use std::str::FromStr;
@@ -22,6 +23,7 @@ pub use connection::RingConnection;
 pub use member::MemberConnection;
 pub use pubsub::{RingPubSub, RingPubSubSink, RingPubSubStream};
 pub use scan::{Scan, ScanCursor, ScanOptions};
+pub use transaction::WatchingConnection;
 pub use watch::TopologyWatch;
 
 /// A client of a ring: it follows the members, keeps a connection to each, and hands out [`RingConnection`]s.

@@ -36,12 +36,13 @@ pub use refusal::{Refusal, RefusalKind};
 pub use request::{
     Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, argument, arguments, cursor, name, plan, with_cursor,
 };
+pub(crate) use request::{packed, tracked_read};
 pub use row::{
-    Access, Answer, Begin, Echo, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options,
-    Replication, Role, Row, Scan, Script, Side, Split, Support, Takes, Unit, Wait, Why, Wide, Word,
+    Access, Answer, Begin, Caching, Echo, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect,
+    Options, Replication, Role, Row, Scan, Script, Side, Split, Support, Takes, Unit, Wait, Why, Wide, Word,
 };
 pub use script::{read_only, script_body, script_name, with_body};
 pub use split::{Part, merge, split};
 pub use state::{restore, state_probes};
 pub use table::ROWS;
-pub use wait::{longest_wait, wait_for_entries, with_wait, without_wait};
+pub use wait::{awaited, competes, from_now, longest_wait, wait_for_entries, with_wait, with_words, without_wait};

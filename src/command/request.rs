@@ -3,7 +3,7 @@
 //! This is the only module that looks inside a [`redis::Cmd`]. Newer versions of the redis crate change exactly that, so
 //! a change there must find one place here.
 
-use redis::{Arg, Cmd, Value};
+use redis::{Arg, Cmd, Pipeline, Value};
 
 use super::index::{lookup, resolve};
 use super::keys::{NoKeys, keys};
@@ -38,7 +38,7 @@ pub enum Plan<'a> {
         /// The reply of the primary that proves that this call wrote nothing.
         no_effect: NoEffect,
     },
-    /// It may wait for something to come, and so on a connection of its own.
+    /// It may wait for something to come.
     Wait {
         /// The command.
         row: &'static Row,
@@ -307,6 +307,24 @@ pub fn name(cmd: &Cmd) -> &'static str {
     let mut args = words(cmd);
     let name = args.next().flatten().unwrap_or_default();
     resolve(name, args.next().map(Option::unwrap_or_default)).map_or("UNKNOWN", |row| row.upper)
+}
+
+/// All of a command, as it is sent: equal for equal calls, and different for different ones.
+pub(crate) fn packed(cmd: &Cmd) -> Vec<u8> {
+    cmd.get_packed_command()
+}
+
+/// What has the server say in one message what a read of one key answers and how long that may be kept: it is asked to tell
+/// when the key is written, then the command, and then how long the key lives. In this order, so that a change between
+/// the two is told of.
+pub(crate) fn tracked_read(cmd: &Cmd, key: &[u8]) -> Pipeline {
+    let mut wire = Pipeline::with_capacity(3);
+    let mut caching = redis::cmd("CLIENT");
+    caching.arg("CACHING").arg("YES");
+    let mut ttl = redis::cmd("PTTL");
+    ttl.arg(key);
+    wire.add_command(caching).add_command(cmd.clone()).add_command(ttl);
+    wire
 }
 
 /// The arguments of a call, the name first; a cursor is empty.

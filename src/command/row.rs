@@ -41,6 +41,8 @@ pub struct Row {
     pub lifetime: Lifetime,
     /// Whether the reply is complete in itself.
     pub answer: Answer,
+    /// Whether a reply may be given again.
+    pub cache: Caching,
     /// Whether it runs on a ring, and if not, why.
     pub support: Support,
 }
@@ -371,6 +373,15 @@ pub enum Answer {
     /// It goes on with a cursor that only the same server understands (each server hashes with a seed of its own), so
     /// the next call must ask that server again or the iteration starts anew.
     Part,
+}
+
+/// Whether a reply may be given again without asking the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caching {
+    /// It may not: it depends on more than what the key holds, or the command writes.
+    Never,
+    /// As long as nobody has written its key.
+    UntilWritten,
 }
 
 /// Whether a command runs on a ring.

@@ -496,3 +496,84 @@ fn options_of_newer_servers_are_not_taken_for_what_they_are_not() {
     }
     assert!(super::plan(&command(&["XADD", "k", "NOMKSTREAM", "MAXLEN", "5", "7-1", "f", "v"])).is_ok());
 }
+
+#[test]
+fn what_a_call_waits_for_and_with_whom_it_competes() {
+    let waits = |line: &str| {
+        let call = call(line);
+        let plan = plan(&call).unwrap();
+        let keys: Vec<String> = awaited(&call, &plan).into_iter().map(|key| String::from_utf8(key).unwrap()).collect();
+        (keys.join(" "), competes(&call, &plan).map(|group| String::from_utf8_lossy(group).into_owned()))
+    };
+    let alone = Some(String::new());
+    assert_eq!(waits("BLPOP {k}a {k}b 0"), ("{k}a {k}b".to_owned(), alone.clone()));
+    assert_eq!(waits("BLMOVE {k}a {k}b LEFT LEFT 0"), ("{k}a".to_owned(), alone.clone()));
+    assert_eq!(waits("BZMPOP 0 2 {k}a {k}b MIN"), ("{k}a {k}b".to_owned(), alone));
+    assert_eq!(waits("XREAD BLOCK 0 STREAMS {k}a {k}b $ 0-0"), ("{k}a {k}b".to_owned(), None));
+    let group = waits("XREADGROUP GROUP g c BLOCK 0 STREAMS a >");
+    assert_eq!(group, ("a".to_owned(), Some("g".to_owned())));
+}
+
+#[test]
+fn ids_that_mean_now_are_found_and_replaced() {
+    let read = call("XREAD COUNT 2 BLOCK 0 STREAMS {k}$ {k}b {k}c $ 5-0 $");
+    let found = from_now(&read, &plan(&read).unwrap());
+    assert_eq!(found, [(b"{k}$".to_vec(), 9), (b"{k}c".to_vec(), 11)]);
+    let settled = with_words(&read, &[(9, "1-1".to_owned()), (11, "2-2".to_owned())]);
+    assert_eq!(
+        settled.get_packed_command(),
+        call("XREAD COUNT 2 BLOCK 0 STREAMS {k}$ {k}b {k}c 1-1 5-0 2-2").get_packed_command()
+    );
+    for line in ["BLPOP $ 0", "XREADGROUP GROUP g $ BLOCK 0 STREAMS $ >"] {
+        let call = call(line);
+        assert_eq!(from_now(&call, &plan(&call).unwrap()), []);
+    }
+}
+
+#[test]
+fn every_command_of_the_whole_ring_has_a_way_to_run_there() {
+    for row in ROWS.iter().filter(|row| row.support == Support::Runs && row.kind != Kind::Container) {
+        assert_eq!(row.split == Split::WholeRing, row.wide != Wide::None, "{}", row.name);
+    }
+}
+
+#[test]
+fn one_member_is_asked_what_concerns_its_server_and_only_to_read() {
+    let asked = |line: &str| on_member(&call(line)).map(|row| row.upper).map_err(|refusal| refusal.kind);
+    for (line, name) in [
+        ("INFO", "INFO"),
+        ("config get x", "CONFIG GET"),
+        ("CLIENT KILL ID 5", "CLIENT KILL"),
+        ("ACL SETUSER x", "ACL SETUSER"),
+        ("GET k", "GET"),
+        ("MGET a b", "MGET"),
+        ("DBSIZE", "DBSIZE"),
+        ("PUBSUB CHANNELS", "PUBSUB CHANNELS"),
+        ("TIME", "TIME"),
+    ] {
+        assert_eq!(asked(line), Ok(name), "{line}");
+    }
+    for (line, kind) in [
+        ("SET k v", RefusalKind::Usage),
+        ("MSET a 1 b 2", RefusalKind::Usage),
+        ("FLUSHALL", RefusalKind::Usage),
+        ("WAIT 1 1", RefusalKind::Usage),
+        ("SCRIPT LOAD x", RefusalKind::Usage),
+        ("BLPOP k 1", RefusalKind::Usage),
+        ("XREAD BLOCK 1 STREAMS k 0", RefusalKind::Usage),
+        ("PUBLISH c m", RefusalKind::Usage),
+        ("LASTSAVE x", RefusalKind::Usage),
+        ("GET __rr:gate", RefusalKind::Usage),
+        ("SHUTDOWN", RefusalKind::Never),
+        ("DEBUG SLEEP 1", RefusalKind::Never),
+        ("CLIENT PAUSE 1", RefusalKind::Never),
+        ("MODULE LOAD x", RefusalKind::Never),
+        ("SELECT 1", RefusalKind::Never),
+        ("AUTH x", RefusalKind::Never),
+        ("MULTI", RefusalKind::Never),
+        ("NOSUCH", RefusalKind::Unknown),
+        ("CONFIG NOSUCH", RefusalKind::Unknown),
+    ] {
+        assert_eq!(asked(line), Err(kind), "{line}");
+    }
+}

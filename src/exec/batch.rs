@@ -78,8 +78,6 @@ pub(super) struct Batch {
     pub(super) atomic: bool,
     /// Told the primary's replies, where the caller waits for no more.
     pub(super) early: Option<oneshot::Sender<Vec<Value>>>,
-    /// Who has executed it already, on another connection. All others are copies then.
-    pub(super) executed_at: Option<NodeId>,
 }
 
 /// The primary's replies to one step.
@@ -125,7 +123,7 @@ impl Batch {
     /// Whether the copies need not wait for what the primary says.
     fn is_absolute(&self) -> bool {
         let absolute = |step: &Step| matches!(step.copying, Copying::Nothing | Copying::Absolute);
-        !self.atomic && self.executed_at.is_none() && self.steps.iter().all(absolute)
+        !self.atomic && self.steps.iter().all(absolute)
     }
 
     fn link(&self, owner: MemberIndex) -> Option<&Arc<Link>> {
@@ -138,12 +136,7 @@ impl Batch {
 
     /// Those that get what the primary did.
     fn copies(&self) -> impl Iterator<Item = MemberIndex> {
-        let owners = self.owners.all().iter().enumerate();
-        let copies = owners.filter(|(nth, owner)| match &self.executed_at {
-            Some(id) => id != self.id(**owner),
-            None => *nth > 0,
-        });
-        copies.map(|(_, owner)| *owner)
+        self.owners.copies().iter().copied()
     }
 
     async fn run(mut self, tokens: Vec<Token>, places: Vec<Place>) -> Ended {
@@ -488,8 +481,7 @@ impl Batch {
             failures.push((self.id(primary).clone(), why));
         }
         if self.steps.iter().any(|step| step.copying.writes()) && again.len() < self.steps.len() {
-            let executed = |owner: &&MemberIndex| self.executed_at.as_ref() != Some(self.id(**owner));
-            for owner in self.owners.missing().iter().filter(executed) {
+            for owner in self.owners.missing() {
                 report::missed(&self.core, &self.snapshot, self.id(*owner), self.name());
             }
             if self.owners.is_degraded() {
@@ -512,7 +504,7 @@ impl Batch {
             self.snapshot.seat(primary).node.failed();
         }
         let mut dependent: HashSet<u32> = HashSet::new();
-        for step in self.steps.iter().filter(|step| !step.copying.may_repeat()) {
+        for step in self.steps.iter().filter(|step| !step.may_repeat()) {
             dependent.extend(step.tokens.all().iter().map(|token| token.0));
         }
         let done = self.steps.iter().map(|step| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
-use redis::{Cmd, Pipeline, Value};
+use redis::{Pipeline, Value};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -23,9 +23,8 @@ use super::round::Failures;
 use super::steps::Step;
 use super::write::{deadline, owners, pause};
 use super::{Core, Senders, Snapshot};
-use crate::command::Carried;
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::placement::{MemberIndex, NodeId, Token};
+use crate::placement::{MemberIndex, Token};
 use crate::policy::WritePolicy;
 
 /// How many reads of a group that did not answer as one may wait at the same time.
@@ -44,9 +43,15 @@ type Pending = Vec<(usize, Step)>;
 
 /// Runs steps. Those of one key run in their order; all others side by side. `atomic` ones have one token.
 ///
-/// The commands are on the wire when the future has been polled once, unless an owner is not connected. Dropping it does
+/// The commands are on the wire when the future has been polled once, unless an owner is not connected or writes are held
+/// up. Dropping it does
 /// not leave a write on one owner only: what was begun goes on by itself.
 pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step>, atomic: bool) -> Ran {
+    let writes = steps.iter().filter(|step| step.copying.writes());
+    let _writing = core.writing(writes.flat_map(|step| step.tokens.all().iter().copied()));
+    if core.pause.is_held() {
+        Box::pin(core.pause.over()).await;
+    }
     let mut results: Vec<Option<Result<Value, Error>>> = steps.iter().map(|_| None).collect();
     let mut pending: Pending = steps.into_iter().enumerate().collect();
     let mut snapshot = Arc::clone(first);
@@ -197,15 +202,8 @@ fn begin(core: &Arc<Core>, snapshot: &Arc<Snapshot>, group: Group, atomic: bool,
         (early, acknowledged) = (Some(sender), Some(receiver));
     }
     let steps = group.steps.iter().map(|(_, step)| step.clone()).collect();
-    let batch = Batch {
-        core: Arc::clone(core),
-        snapshot: Arc::clone(snapshot),
-        owners: group.owners,
-        steps,
-        atomic,
-        early,
-        executed_at: None,
-    };
+    let batch =
+        Batch { core: Arc::clone(core), snapshot: Arc::clone(snapshot), owners: group.owners, steps, atomic, early };
     let running = batch.begin(cx);
     let task = core.runtime.spawn(running.in_current_span());
     Begun { steps: group.steps, task, early: acknowledged }
@@ -228,37 +226,6 @@ impl Begun {
             Ended::of(done)
         });
         (steps, ended)
-    }
-}
-
-/// Gives the copies of a key what a command did that was executed at a member on another connection than the one that
-/// requests share. What this process sent before for the key is with the copies before.
-pub(super) async fn carry(
-    core: &Arc<Core>,
-    cmd: &Cmd,
-    token: Token,
-    executed_at: &NodeId,
-    carried: Vec<Carried>,
-) -> Result<(), Error> {
-    let mut snapshot = core.snapshot.load_full();
-    let Some(owners) = owners(core, &mut snapshot, token, &[]) else {
-        return Err(no_owner(&snapshot, token, &[], "written").with_outcome(Outcome::Unknown));
-    };
-    let mut batch = Some(Batch {
-        core: Arc::clone(core),
-        snapshot,
-        owners,
-        steps: vec![Step::given(cmd, token, carried)],
-        atomic: false,
-        early: None,
-        executed_at: Some(executed_at.clone()),
-    });
-    let begun = poll_fn(|cx| Poll::Ready(batch.take().map(|batch| batch.begin(cx)))).await;
-    let Some(running) = begun else { return Ok(()) };
-    let ended = core.runtime.spawn(running.in_current_span()).await;
-    match ended.ok().and_then(|ended| ended.done.into_iter().next()) {
-        Some(Done::Failed(error)) => Err(error),
-        Some(Done::Replied(_) | Done::Again { .. }) | None => Ok(()),
     }
 }
 

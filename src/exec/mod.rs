@@ -4,6 +4,7 @@
 //! whether a call is a read or a write and hands it on.
 
 mod batch;
+mod cached;
 mod channels;
 mod groups;
 mod heal;
@@ -27,6 +28,8 @@ mod stats;
 mod steps;
 mod stripe;
 mod unknown;
+mod wait;
+pub(crate) mod watched;
 mod whole;
 mod write;
 
@@ -42,13 +45,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::command::{self, Answer, Plan, Refusal, RefusalKind, Repeat};
+use crate::cache::{Cache, Writing};
+use crate::command::{self, Answer, Caching, Plan, Refusal, RefusalKind, Repeat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
-use crate::node::{ConnectOptions, Link, Node, Target, Ticker};
+use crate::node::{Changes, ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
-use crate::policy::{ReadPolicy, ScriptPolicy, WritePolicy};
+use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
 
 use heal::Suspects;
 pub(crate) use member::unknown as unknown_member;
@@ -67,6 +71,7 @@ pub(crate) struct ExecOptions {
     pub(crate) read_policy: ReadPolicy,
     pub(crate) write_policy: WritePolicy,
     pub(crate) script_policy: ScriptPolicy,
+    pub(crate) cache_policy: CachePolicy,
 }
 
 /// The part of a client that runs commands.
@@ -84,12 +89,16 @@ pub(crate) struct Core {
     healing: JoinHandle<()>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
+    /// The keys that callers wait for.
+    changes: Arc<Changes>,
     counters: Counters,
     /// Keys whose copies may differ.
     suspects: Arc<Suspects>,
     /// What the servers said about commands that the table does not have.
     unknown: unknown::Known,
     stripes: Stripes,
+    /// Replies that may be given again, where the application asked for that.
+    cache: Option<Arc<Cache>>,
     /// Writes that begin wait while it is held.
     pause: Arc<Pause>,
     /// What members that come are given.
@@ -132,6 +141,11 @@ impl Core {
     /// Starts connecting to all members that are up. Must be called inside a tokio runtime.
     pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions) -> Arc<Core> {
         options.connect.db = topology.config().db;
+        let cache = match options.cache_policy {
+            CachePolicy::Off => None,
+            CachePolicy::AtMost { bytes } => Some(Arc::new(Cache::new(bytes))),
+        };
+        options.connect.cache.clone_from(&cache);
         let ticker = Ticker::new();
         let (read_ms, write_ms) = (millis(options.connect.timeouts.read), millis(options.connect.timeouts.write));
         let connect = Arc::new(options.connect.clone());
@@ -157,9 +171,11 @@ impl Core {
             ticking: tokio::spawn(Arc::clone(&ticker).run()),
             ticker,
             changed,
+            changes: Arc::default(),
             counters: Counters::default(),
             unknown: unknown::Known::default(),
             stripes: Stripes::new(),
+            cache,
             read_ms,
             write_ms,
             runtime: Handle::current(),
@@ -221,7 +237,8 @@ impl Core {
 
     /// What has been counted so far.
     pub(crate) fn stats(&self) -> Stats {
-        self.counters.read()
+        let invalidations = self.cache.as_ref().map_or(0, |cache| cache.invalidations());
+        Stats { cache_invalidations: invalidations, ..self.counters.read() }
     }
 
     /// The next part of an iteration over the ring's keys.
@@ -276,6 +293,12 @@ impl Core {
     ) -> RedisFuture<'a, Value> {
         match command::plan(cmd) {
             Ok(plan @ Plan::Read { key, row }) => {
+                if let Some(cache) = &self.cache
+                    && row.cache == Caching::UntilWritten
+                    && !cmd.is_no_response()
+                {
+                    return read_cached(self, cache, snapshot, senders, cmd, key);
+                }
                 let token = Token::of_key(key);
                 match row.answer {
                     Answer::Whole => boxed(|| read::read(self, snapshot, senders, cmd, token)),
@@ -285,6 +308,9 @@ impl Core {
             }
             Ok(plan @ Plan::Write { key, repeat: Repeat::Absolute | Repeat::Deterministic, .. }) => {
                 let token = Token::of_key(key);
+                if self.cache.is_some() {
+                    return write_cached(self, snapshot, cmd, plan, token);
+                }
                 boxed(|| write::write(self, snapshot, cmd, plan, token))
             }
             plan => self.run_other(snapshot, cmd, plan),
@@ -312,13 +338,11 @@ impl Core {
             Ok(Plan::Split { row, merge }) => {
                 Box::pin(async move { split::run(self, snapshot, cmd, row, merge).await.map_err(Into::into) })
             }
+            Ok(plan @ Plan::Wait { .. }) => {
+                Box::pin(async move { wait::run(self, snapshot, cmd, plan).await.map_err(Into::into) })
+            }
             Ok(Plan::WholeRing { row }) => Box::pin(whole::run(self, snapshot, cmd, row)),
             Ok(Plan::AnyMember { .. }) => Box::pin(whole::ask_any(self, snapshot, cmd)),
-            Ok(plan) => {
-                let error =
-                    Error::new(ErrorKind::Refused, format!("{} does not run on the ring yet", plan.row().upper));
-                Box::pin(std::future::ready(Err(error.into())))
-            }
             Err(refusal) if refusal.kind == RefusalKind::Unknown => {
                 Box::pin(async move { unknown::run(self, snapshot, cmd, refusal).await.map_err(Into::into) })
             }
@@ -332,7 +356,18 @@ impl Core {
         snapshot: &Arc<Snapshot>,
         pipeline: &Pipeline,
     ) -> redis::RedisResult<Vec<Value>> {
-        pipeline::run(self, snapshot, pipeline).await.map_err(Into::into)
+        pipeline::run(self, snapshot, pipeline).await
+    }
+
+    /// To be held by everything that writes these keys, on whatever connection, from before it is sent until after it is
+    /// answered: whoever sees the answer must not be given an older reply from the cache.
+    fn writing(&self, tokens: impl IntoIterator<Item = Token>) -> Option<Writing<'_>> {
+        self.cache.as_ref().map(|cache| Writing::begin(cache, Some(tokens.into_iter().collect())))
+    }
+
+    /// As [`Core::writing`], for what may write any key.
+    fn writing_all(&self) -> Option<Writing<'_>> {
+        self.cache.as_ref().map(|cache| Writing::begin(cache, None))
     }
 
     #[cold]
@@ -345,6 +380,34 @@ impl Core {
         let hint = refusal.hint;
         Error::new(ErrorKind::Refused, refusal.to_string()).with_hint(hint)
     }
+}
+
+/// Apart from [`Core::run`], which is shorter for it where there is no cache.
+#[inline(never)]
+fn read_cached<'a>(
+    core: &'a Core,
+    cache: &'a Cache,
+    snapshot: &'a Arc<Snapshot>,
+    senders: &'a mut Senders,
+    cmd: &'a Cmd,
+    key: &'a [u8],
+) -> RedisFuture<'a, Value> {
+    boxed(|| cached::read(core, cache, snapshot, senders, cmd, key))
+}
+
+/// Likewise.
+#[inline(never)]
+fn write_cached<'a>(
+    core: &'a Arc<Core>,
+    snapshot: &'a Arc<Snapshot>,
+    cmd: &'a Cmd,
+    plan: Plan<'a>,
+    token: Token,
+) -> RedisFuture<'a, Value> {
+    Box::pin(async move {
+        let _writing = core.writing([token]);
+        write::write(core, snapshot, cmd, plan, token).await
+    })
 }
 
 /// As `Box::pin`, but the box is there before the future, which is made in it: `Box::pin` copies the whole of it, room

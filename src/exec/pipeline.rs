@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use redis::{Cmd, Pipeline, ServerError, Value};
+use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
 
 use super::groups;
 use super::split::{self, Parts};
 use super::steps::{Step, Tokens};
-use super::{Core, Senders, Snapshot};
+use super::{Core, Senders, Snapshot, script};
 use crate::command::{self, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::placement::Token;
@@ -18,25 +18,28 @@ use crate::policy::ScriptPolicy;
 /// # Errors
 /// Of a transaction, what went wrong with it. Otherwise the errors stand in the places of their commands, unless all of
 /// them failed.
-pub(super) async fn run(core: &Arc<Core>, snapshot: &Arc<Snapshot>, pipeline: &Pipeline) -> Result<Vec<Value>> {
+pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
     if pipeline.is_transaction() {
-        return transaction(core, snapshot, pipeline).await;
+        return transaction(core, first, pipeline).await;
     }
+    let mut snapshot = Arc::clone(first);
     let mut results: Vec<Result<Value>> = Vec::with_capacity(pipeline.len());
     let mut stretch = Stretch::default();
     for cmd in pipeline.cmd_iter() {
-        if let Some(alone) = stretch.add(core, snapshot, cmd) {
+        if let Some(alone) = stretch.add(core, &snapshot, cmd) {
             // What concerns no key in particular sees all that stands before it, and nothing that stands behind it.
-            std::mem::take(&mut stretch).run(core, snapshot, &mut results).await;
-            let reply = core.run(snapshot, &mut Senders::default(), alone).await;
+            std::mem::take(&mut stretch).run(core, &snapshot, &mut results).await;
+            let reply = core.run(&snapshot, &mut Senders::default(), alone).await;
             results.push(reply.map_err(groups::own));
+            // It may have taken long.
+            snapshot = core.snapshot.load_full();
         }
     }
-    stretch.run(core, snapshot, &mut results).await;
+    stretch.run(core, &snapshot, &mut results).await;
     if let Some(Err(first)) = results.first()
         && results.iter().all(Result::is_err)
     {
-        return Err(first.clone());
+        return Err(first.clone().into());
     }
     Ok(results.into_iter().map(|result| result.unwrap_or_else(|error| in_place(&error))).collect())
 }
@@ -68,8 +71,7 @@ impl<'a> Stretch<'a> {
         match plan {
             Plan::Read { row, .. } if row.answer == command::Answer::Part => return Some(cmd),
             Plan::Read { key, .. } | Plan::Write { key, .. } => {
-                let repeat = core.options.script_policy == ScriptPolicy::Repeat;
-                self.steps.push(Step::new(cmd, &plan, Tokens::One(Token::of_key(key)), repeat));
+                self.steps.push(step(core, cmd, &plan, Token::of_key(key)));
                 self.entries.push(Entry::Step(self.steps.len() - 1));
             }
             Plan::Split { row, merge } => {
@@ -103,7 +105,7 @@ impl<'a> Stretch<'a> {
 }
 
 /// Runs a transaction: on one owner pair, and replicated as one.
-async fn transaction(core: &Arc<Core>, snapshot: &Arc<Snapshot>, pipeline: &Pipeline) -> Result<Vec<Value>> {
+async fn transaction(core: &Arc<Core>, snapshot: &Arc<Snapshot>, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
     if pipeline.is_empty() {
         return Ok(vec![Value::Array(Vec::new())]);
     }
@@ -141,8 +143,7 @@ pub(super) fn steps(core: &Core, pipeline: &Pipeline) -> Result<Vec<Step>> {
         if Token::of_key(first) != Token::of_key(key) {
             return Err(core.refusal(command::Refusal::different_tags(plan.row(), first, key)));
         }
-        let repeat = core.options.script_policy == ScriptPolicy::Repeat;
-        steps.push(Step::new(cmd, &plan, Tokens::One(Token::of_key(key)), repeat));
+        steps.push(step(core, cmd, &plan, Token::of_key(key)));
     }
     // What concerns no key goes where the others go.
     let token = home.map_or(Token(0), Token::of_key);
@@ -154,17 +155,30 @@ pub(super) fn steps(core: &Core, pipeline: &Pipeline) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
+fn step(core: &Core, cmd: &Cmd, plan: &Plan<'_>, token: Token) -> Step {
+    let repeat = core.options.script_policy == ScriptPolicy::Repeat;
+    let whole = script::among_others(core, cmd, plan.row());
+    match whole.as_ref().map(|whole| (whole, command::plan(whole))) {
+        Some((whole, Ok(plan))) => Step::new(whole, &plan, Tokens::One(token), repeat),
+        Some((_, Err(_))) | None => Step::new(cmd, plan, Tokens::One(token), repeat),
+    }
+}
+
 /// What EXEC answered.
-pub(super) fn exec_reply(results: Vec<Result<Value>>, aborted: bool) -> Result<Value> {
+pub(super) fn exec_reply(results: Vec<Result<Value>>, aborted: bool) -> RedisResult<Value> {
     let mut replies = Vec::with_capacity(results.len());
     for result in results {
         replies.push(result?);
     }
     if aborted {
         // The command that could not be queued says why; all others only that there was one.
-        let own = |reply: &&Value| matches!(reply, Value::ServerError(error) if error.code() != "EXECABORT");
-        let reason = replies.iter().find(own).or(replies.first()).cloned();
-        return Ok(reason.unwrap_or(Value::Nil));
+        let reasons = replies.iter().filter_map(|reply| match reply {
+            Value::ServerError(error) if error.code() != "EXECABORT" => Some(error.to_string()),
+            _ => None,
+        });
+        let reasons: Vec<String> = reasons.collect();
+        let abort = redis::ErrorKind::Server(redis::ServerErrorKind::ExecAbort);
+        return Err(RedisError::from((abort, "the transaction was discarded", reasons.join("; "))));
     }
     Ok(Value::Array(replies))
 }

@@ -52,7 +52,7 @@ pub(super) async fn read(
 }
 
 #[cold]
-fn answered(node: &Node) {
+pub(super) fn answered(node: &Node) {
     tracing::debug!(node = %node.id(), attempt = 1, "answered");
 }
 
@@ -103,7 +103,7 @@ pub(super) fn in_order<'a>(
 }
 
 /// A first attempt and what came of it so far.
-type Begun<'a, 'l, F> = (MemberIndex, &'a Arc<Link>, &'a mut Attempt<'l, F>, Option<Result<Value, Fault>>);
+pub(super) type Begun<'a, 'l, F> = (MemberIndex, &'a Arc<Link>, &'a mut Attempt<'l, F>, Option<Result<Value, Fault>>);
 /// The type of no first attempt.
 type Nothing = std::future::Pending<RedisResult<Value>>;
 
@@ -126,7 +126,7 @@ struct Race<'a> {
     failures: Vec<(NodeId, String)>,
 }
 
-async fn race<F: Future<Output = RedisResult<Value>> + Send>(
+pub(super) async fn race<F: Future<Output = RedisResult<Value>> + Send>(
     core: &Core,
     first_snapshot: &Arc<Snapshot>,
     cmd: &Cmd,

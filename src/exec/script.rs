@@ -75,8 +75,15 @@ pub(super) async fn keyless(
     }
 }
 
+/// The call as it is sent among others, whose turn comes before its server could say that it lacks the script: with the
+/// text, if this client has seen it.
+pub(super) fn among_others(core: &Core, cmd: &Cmd, row: &Row) -> Option<Cmd> {
+    learn(core, cmd, row);
+    whole_of(core, cmd, row)
+}
+
 /// Keeps the text of a script that is sent with its call.
-pub(super) fn learn(core: &Core, cmd: &Cmd, row: &Row) {
+fn learn(core: &Core, cmd: &Cmd, row: &Row) {
     if let Some(body) = command::script_body(cmd, row) {
         core.scripts.remember(body);
     }

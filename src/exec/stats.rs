@@ -45,6 +45,12 @@ counters! {
     /// many at once, of a primary that has itself missed writes, or on a member that refuses what healing needs. A log line
     /// of level warn tells the first of each kind.
     unhealed_keys,
+    /// Reads that were answered from the cache, without asking a server.
+    cache_hits,
+    /// Reads whose reply could have been in the cache, and was not.
+    cache_misses,
+    /// How often a server has said that a key read through the cache was written, or has expired.
+    cache_invalidations,
 }
 
 #[derive(Debug, Default)]

@@ -18,10 +18,10 @@ pub(super) struct Step {
     probes: Vec<Cmd>,
     /// The keys whose state the probes ask for, where only that tells what the copies get.
     keys: Vec<Vec<u8>>,
-    /// What the copies get, where that is known already.
-    given: Vec<Carried>,
     /// Whether it may have written something before it failed, as scripts and commands of modules may.
     may_fail_late: bool,
+    /// Whether the next owner executes it where its reply was lost.
+    elsewhere: bool,
 }
 
 /// The tokens of a command's keys.
@@ -58,8 +58,6 @@ pub(super) enum Copying {
     Told,
     /// Nothing is asked but the probes, and the copies get the state that they tell.
     State,
-    /// Nothing is asked, and the copies get what is known already.
-    Given,
 }
 
 impl Copying {
@@ -71,7 +69,7 @@ impl Copying {
     pub(super) fn may_repeat(self) -> bool {
         match self {
             Copying::Nothing | Copying::Absolute | Copying::State => true,
-            Copying::Deterministic | Copying::Told | Copying::Given => false,
+            Copying::Deterministic | Copying::Told => false,
         }
     }
 }
@@ -98,27 +96,12 @@ impl Step {
         };
         let probes = if copying == Copying::Told { command::probes(cmd, plan) } else { Vec::new() };
         let may_fail_late = matches!(plan, Plan::Write { repeat: Repeat::State, .. });
-        Step {
-            cmd: cmd.clone(),
-            tokens,
-            copying,
-            no_effect,
-            probes,
-            keys: Vec::new(),
-            given: Vec::new(),
-            may_fail_late,
-        }
+        Step { cmd: cmd.clone(), tokens, copying, no_effect, probes, keys: Vec::new(), may_fail_late, elsewhere: false }
     }
 
     /// One that changes nothing, and gives the copies the state that these keys have.
     pub(super) fn state_of(keys: Vec<Vec<u8>>) -> Step {
         Step { copying: Copying::State, ..Step::unknown(&redis::cmd("DUMP"), keys, true) }
-    }
-
-    /// What a command did that was executed on another connection, for the copies alone.
-    pub(super) fn given(cmd: &Cmd, token: Token, given: Vec<Carried>) -> Step {
-        let plain = Step::part(cmd.clone(), vec![token], true);
-        Step { copying: Copying::Given, given, ..plain }
     }
 
     /// A part of a command that was split, whose keys have these tokens.
@@ -131,8 +114,8 @@ impl Step {
             no_effect: NoEffect::Unproven,
             probes: Vec::new(),
             keys: Vec::new(),
-            given: Vec::new(),
             may_fail_late: false,
+            elsewhere: false,
         }
     }
 
@@ -148,9 +131,20 @@ impl Step {
             no_effect: NoEffect::Unproven,
             probes,
             keys,
-            given: Vec::new(),
             may_fail_late: writes,
+            elsewhere: false,
         }
+    }
+
+    /// One that is executed by the next owner where the reply of the primary was lost: what it took from the primary, the
+    /// copies still have.
+    pub(super) fn or_elsewhere(self) -> Step {
+        Step { elsewhere: true, ..self }
+    }
+
+    /// Whether it may be sent again after its reply was lost.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.elsewhere || self.copying.may_repeat()
     }
 
     /// Makes its expiry absolute in the primary's time, of which this is the time now.
@@ -178,7 +172,7 @@ impl Step {
     pub(super) fn asks_itself(&self) -> bool {
         match self.copying {
             Copying::Nothing | Copying::Absolute | Copying::Deterministic | Copying::Told => true,
-            Copying::State | Copying::Given => false,
+            Copying::State => false,
         }
     }
 
@@ -199,7 +193,6 @@ impl Step {
             Copying::Absolute | Copying::Deterministic => {
                 Some(vec![Carried { cmd: self.cmd.clone(), expect: Expect::Reply(reply.clone()) }])
             }
-            Copying::Given => Some(self.given.clone()),
             Copying::Told | Copying::State if !self.keys.is_empty() => {
                 let keys: Vec<&[u8]> = self.keys.iter().map(Vec::as_slice).collect();
                 command::restore(&keys, answers).ok()

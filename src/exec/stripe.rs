@@ -56,7 +56,7 @@ impl Locked<'_> {
 impl Stripes {
     /// All stripes at once, if no copy of any key is still to leave. To be held as [`Stripe::lock`] is.
     ///
-    /// They are taken in the order of their numbers, and nobody else takes more than one at a time.
+    /// They are taken in the one order that everybody takes them in.
     pub(crate) fn lock_all_free(&self) -> Option<Vec<MutexGuard<'_, Lines>>> {
         self.0.iter().map(|stripe| Some(stripe.lock()).filter(|lines| lines.0.is_empty())).collect()
     }

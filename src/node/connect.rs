@@ -1,10 +1,11 @@
 //! Connecting to a server and the handshake.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join3;
+use futures_util::future::try_join4;
 use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,6 +15,8 @@ use super::driver::{self, Reads};
 use super::inflight;
 use super::link::{Clock, Link, Peer};
 use super::ticker::Ticker;
+use super::tracking::{self, Tracking};
+use crate::cache::Cache;
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 use crate::placement::RunId;
@@ -27,8 +30,22 @@ pub(crate) struct ConnectOptions {
     pub(crate) db: i64,
     pub(crate) timeouts: Timeouts,
     pub(crate) hedge: HedgePolicy,
+    /// How many connections beside the shared one there may be to each member.
+    pub(crate) own_connections: OwnConnections,
+    /// Where replies are kept.
+    pub(crate) cache: Option<Arc<Cache>>,
     #[cfg(feature = "tls")]
     pub(crate) tls: super::tls::Tls,
+}
+
+/// A number of connections to one member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnConnections(pub(crate) usize);
+
+impl Default for OwnConnections {
+    fn default() -> Self {
+        OwnConnections(1024)
+    }
 }
 
 impl std::fmt::Debug for ConnectOptions {
@@ -168,8 +185,20 @@ async fn greet(
     }
     // Our own clock decides when a request is late.
     let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(inflight::QUEUE);
+    let id = Link::next_id();
+    // A connection for what servers say unasked is read by nobody else.
+    let cache = options.cache.as_ref().filter(|_| pushes.is_none());
+    if cache.is_some() && protocol != ProtocolVersion::RESP3 {
+        tracing::warn!(server = %address, "speaks no RESP3: what it answers is not cached");
+    }
+    let cache = cache.filter(|_| protocol == ProtocolVersion::RESP3);
     if let Some(pushes) = pushes {
         config = config.set_push_sender(Arc::clone(pushes));
+    } else if let Some(cache) = cache.cloned() {
+        config = config.set_push_sender(move |push| -> Result<(), Infallible> {
+            tracking::pushed(&cache, id, &push);
+            Ok(())
+        });
     }
     let reads = Reads::new();
     let stream = driver::Stream::new(stream, &reads);
@@ -183,9 +212,9 @@ async fn greet(
         })?;
     let driver = tokio::spawn(driver::drive(Arc::clone(&reads), driver));
     let abort = driver.abort_handle();
-    match introduce(address, &connection).await {
+    match introduce(address, &connection, cache.map(|cache| Tracking::new(cache, id))).await {
         Ok(peer) => {
-            let link = Link::new(connection, peer, options.hedge, ticker, abort, reads);
+            let link = Link::new(id, connection, peer, options.hedge, ticker, abort, reads);
             Ok(Connected { link, driver })
         }
         Err(error) => {
@@ -196,9 +225,10 @@ async fn greet(
 }
 
 /// Asks which process answers and what time it has; the first command also shows a missing password.
-async fn introduce(address: &Address, connection: &MultiplexedConnection) -> Result<Peer> {
+async fn introduce(address: &Address, connection: &MultiplexedConnection, tracking: Option<Tracking>) -> Result<Peer> {
     let clock = Clock::local();
     let (mut first, mut second, mut third) = (connection.clone(), connection.clone(), connection.clone());
+    let mut fourth = connection.clone();
     let time = async {
         let asked = Instant::now();
         let time = ask(address, &mut first, &redis::cmd("TIME")).await?;
@@ -208,10 +238,32 @@ async fn introduce(address: &Address, connection: &MultiplexedConnection) -> Res
     let (mut info, mut number) = (redis::cmd("INFO"), redis::cmd("CLIENT"));
     let info = ask(address, &mut second, info.arg("server"));
     let number = ask(address, &mut third, number.arg("ID"));
+    let tracking = async { Ok(track(address, &mut fourth, tracking).await) };
     // Together, so that the handshake has one round trip of ours.
-    let ((), info, number) = try_join3(time, info, number).await?;
+    let ((), info, number, tracking) = try_join4(time, info, number, tracking).await?;
     let run_id = run_id(&info).ok_or_else(|| nonsense(address, "INFO server"))?;
-    Ok(Peer { run_id, clock, client_id: redis::from_redis_value(number).unwrap_or_default() })
+    Ok(Peer { run_id, clock, client_id: redis::from_redis_value(number).unwrap_or_default(), tracking })
+}
+
+/// Has the server track the keys that are read through the cache. One that does not is used without it.
+///
+/// With OPTIN, so that it tracks only what follows a CLIENT CACHING. By default it would track, and tell of, all that is
+/// read, also by pipelines and by those whose reply is not kept; and a read that is to be kept is a message of several
+/// commands in any case.
+async fn track(
+    address: &Address,
+    connection: &mut MultiplexedConnection,
+    tracking: Option<Tracking>,
+) -> Option<Tracking> {
+    let tracking = tracking?;
+    let mut cmd = redis::cmd("CLIENT");
+    match ask(address, connection, cmd.arg("TRACKING").arg("ON").arg("OPTIN")).await {
+        Ok(_) => Some(tracking),
+        Err(error) => {
+            tracing::warn!(server = %address, %error, "refused CLIENT TRACKING: what it answers is not cached");
+            None
+        }
+    }
 }
 
 async fn ask(address: &Address, connection: &mut MultiplexedConnection, cmd: &redis::Cmd) -> Result<Value> {

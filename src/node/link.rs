@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use super::driver::Reads;
 use super::inflight::{self, InFlight};
 use super::ticker::Ticker;
+use super::tracking::Tracking;
 use crate::placement::{MemberIndex, RunId};
 use crate::policy::HedgePolicy;
 
@@ -33,6 +34,8 @@ pub(crate) struct Link {
     /// Says whether bytes have come.
     reads: Arc<Reads>,
     client_id: u64,
+    /// Where there is a cache, and the server tracks what is read through it.
+    tracking: Option<Tracking>,
     closed: AtomicBool,
     /// Told when the connection falls silent.
     pub(super) fell_silent: Notify,
@@ -45,7 +48,14 @@ impl Drop for Link {
 }
 
 impl Link {
+    /// A number that no other connection of this process has.
+    pub(super) fn next_id() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(super) fn new(
+        id: u64,
         connection: MultiplexedConnection,
         peer: Peer,
         hedge: HedgePolicy,
@@ -53,13 +63,13 @@ impl Link {
         driver: AbortHandle,
         reads: Arc<Reads>,
     ) -> Arc<Link> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let link = Arc::new(Link {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id,
             connection,
             run_id: peer.run_id,
             clock: peer.clock,
             client_id: peer.client_id,
+            tracking: peer.tracking,
             closed: AtomicBool::new(false),
             reads,
             inflight: InFlight::new(hedge),
@@ -85,6 +95,11 @@ impl Link {
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         !self.closed.load(Ordering::Relaxed) && !self.driver.is_finished()
+    }
+
+    /// What it owes to the cache, if there is one and the server does its part.
+    pub(crate) fn tracking(&self) -> Option<&Tracking> {
+        self.tracking.as_ref()
     }
 
     /// Whether it has answered nothing for as long as it usually takes at most.
@@ -120,6 +135,9 @@ impl Link {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.driver.abort();
+        if let Some(tracking) = &self.tracking {
+            tracking.forget();
+        }
     }
 
     /// The future that sends a command and receives its reply, however long that takes. Nothing is sent before its first
@@ -249,6 +267,7 @@ pub(super) struct Peer {
     pub(super) clock: Clock,
     /// The number that the server gave the connection; 0 if it did not say.
     pub(super) client_id: u64,
+    pub(super) tracking: Option<Tracking>,
 }
 
 /// How many handles a [`Senders`] keeps.

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod brief;
+mod changes;
 mod connect;
 #[cfg(feature = "cli")]
 mod direct;
@@ -10,10 +11,14 @@ mod inflight;
 mod latency;
 mod link;
 mod listener;
+mod own;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
+mod tracker;
+mod tracking;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,16 +32,22 @@ use crate::membership::Address;
 use crate::placement::{NodeId, RunId};
 use breaker::Breaker;
 use connect::Connected;
+use own::Own;
+use tracker::Tracker;
 
 pub(crate) use brief::ask_briefly;
-pub(crate) use connect::{ConnectOptions, Pushes};
+pub(crate) use changes::{Changes, Queue, Turn, Waiter};
+pub(crate) use connect::{ConnectOptions, OwnConnections, Pushes};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
 pub(crate) use link::{Attempt, Fault, Link, Senders};
 pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
+pub(crate) use own::Owned;
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;
+pub(crate) use tracker::Tracked;
+pub(crate) use tracking::Tracking;
 
 /// How often the offset to a server's clock is measured anew.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
@@ -58,6 +69,10 @@ pub(crate) struct Node {
     id: NodeId,
     shared: Arc<Shared>,
     target: watch::Sender<Option<Target>>,
+    options: Arc<ConnectOptions>,
+    ticker: Arc<Ticker>,
+    tracker: Tracker,
+    own: Arc<Own>,
     task: JoinHandle<()>,
 }
 
@@ -106,8 +121,18 @@ impl Node {
             attempts: watch::channel(0).0,
             hurry: Notify::new(),
         });
-        let task = tokio::spawn(keep_connected(Arc::clone(&shared), targets, options, Arc::clone(ticker)));
-        Arc::new(Node { id, shared, target, task })
+        let own = Own::new(options.own_connections.0);
+        let task = tokio::spawn(keep_connected(Arc::clone(&shared), targets, Arc::clone(&options), Arc::clone(ticker)));
+        Arc::new(Node {
+            id,
+            shared,
+            target,
+            options,
+            ticker: Arc::clone(ticker),
+            tracker: Tracker::default(),
+            own,
+            task,
+        })
     }
 
     pub(crate) fn id(&self) -> &NodeId {
@@ -283,8 +308,16 @@ async fn watch_over(
     let first = if link.clock().is_rough() { CLOCK_AGAIN } else { CLOCK_EVERY };
     let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + first, CLOCK_EVERY);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // Beside all else: while it waits for an answer, silence must be seen as soon as ever.
+    let mut renewing = pin!(async {
+        match link.tracking() {
+            Some(tracking) => tracking.renew(&link, write_ms).await,
+            None => std::future::pending().await,
+        }
+    });
     loop {
         tokio::select! {
+            () = &mut renewing => {}
             _ = &mut connected.driver => return End::Lost,
             _ = targets.changed() => {
                 // A new address is another connection, even to the same process; a closed channel is the node's end.

@@ -170,7 +170,7 @@ fn notes(row: &Row) -> Vec<String> {
         _ => {}
     }
     if row.wait != Wait::Never {
-        notes.push("Waits on a connection of its own".to_owned());
+        notes.push("Waits, and holds nobody up".to_owned());
     }
     if row.lifetime != Lifetime::None {
         notes.push("The expiry becomes an absolute one".to_owned());
@@ -207,7 +207,7 @@ fn meaning(row: &Row, meaning: Meaning) -> Option<String> {
         Meaning::Stores if row.replication == Replication::Refresh => "the copies get the state of that key",
         Meaning::Stores => "writes that key",
         Meaning::Threshold => return Some(format!("with `~` the copies get {}", effect(row.effect))),
-        Meaning::Waits => "waits on a connection of its own",
+        Meaning::Waits => "waits, and holds nobody up",
         Meaning::Pattern(why) => return Some(format!("a pattern is refused: {}", clauses(why))),
         Meaning::Refused(why) => return Some(format!("refused: {}", clauses(why))),
     };

@@ -12,7 +12,7 @@ const HEAD: &str = "\
 //! Generated from a server's `COMMAND` answer and `reviewed.txt`: change the list and run `make table`. A test compares.
 
 use super::row::{
-    Access, Answer, Begin, Echo, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication,
+    Access, Answer, Begin, Caching, Echo, Effect, Find, KeySpec, Keys, Kind, Lifetime, Meaning, Merge, NoEffect, Options, Replication,
     Role, Row, Scan, Script, Side, Split, Support, Takes, Unit, Wait, Why, Wide, Word,
 };
 ";
@@ -78,12 +78,14 @@ fn row(rows: &mut String, entry: &Entry, line: &Line, options: Option<&Options>,
     });
     let set = line.options.as_ref().map_or("None".to_owned(), |name| format!("Some(&{}_OPTIONS)", constant(name)));
     let (arity, keys) = (entry.arity, keys(entry, options, specs));
-    let Line { support, split, replication, no_effect, lifetime, answer, effect, wait, wide, script, echo, .. } = line;
+    let Line {
+        support, split, replication, no_effect, lifetime, answer, cache, effect, wait, wide, script, echo, ..
+    } = line;
     writeln!(
         rows,
         "    Row {{ name: \"{name}\", upper: \"{upper}\", arity: {arity}, kind: {kind}, keys: {keys}, access: {access}, \
          split: {split}, replication: {replication}, effect: {effect}, wait: {wait}, wide: {wide}, script: {script}, echo: {echo}, options: {set}, no_effect: {no_effect}, lifetime: {lifetime}, \
-         answer: {answer}, support: {support} }},"
+         answer: {answer}, cache: {cache}, support: {support} }},"
     )
     .unwrap();
 }

@@ -27,6 +27,7 @@ pub struct Line {
     pub no_effect: String,
     pub lifetime: String,
     pub answer: String,
+    pub cache: String,
     pub effect: String,
     pub wait: String,
     pub wide: String,
@@ -65,6 +66,7 @@ impl Reviewed {
             no_effect: "NoEffect::Unproven".to_owned(),
             lifetime: "Lifetime::None".to_owned(),
             answer: "Answer::Whole".to_owned(),
+            cache: "Caching::Never".to_owned(),
             effect: "Effect::None".to_owned(),
             wait: "Wait::Never".to_owned(),
             wide: "Wide::None".to_owned(),
@@ -85,6 +87,7 @@ impl Reviewed {
                 "answer" => {
                     row.answer = this(key, value, &[("part", "Answer::Part"), ("lacks-script", "Answer::LacksScript")])?
                 }
+                "cache" => row.cache = this(key, value, &[("until-written", "Caching::UntilWritten")])?,
                 "options" if self.options.contains_key(value) => row.options = Some(value.to_owned()),
                 "options" => return Err(format!("no options are called `{value}`")),
                 _ => return Err(format!("no column is called `{key}`")),

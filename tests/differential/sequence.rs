@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fastrand::Rng;
 use redis::{Cmd, Value};
 use redis_ring::command::{Split, Support, plan, resolve};
+use redis_ring::placement::Token;
 
 use super::oracle::{Call, Oracle};
 use super::replies::is_error;
@@ -39,8 +40,6 @@ pub struct Sequence<'a> {
     step: usize,
     executed: usize,
     pub tally: Tally,
-    /// Whether the ring keeps scripts; only then they can be called by their hash.
-    keeps_scripts: bool,
     touched: BTreeSet<Vec<u8>>,
     told: VecDeque<String>,
 }
@@ -68,7 +67,7 @@ impl<'a> Sequence<'a> {
         let rng = Rng::with_seed(seed ^ u64::from(crc32fast::hash(space.name.as_bytes())));
         let (touched, told) = (BTreeSet::new(), VecDeque::new());
         let (alone, faulty, step, executed, tally) = (true, false, 0, 0, Tally::default());
-        let (total, keeps_scripts, repeats_scripts) = (None, false, false);
+        let (total, repeats_scripts) = (None, false);
         Sequence {
             forms,
             space,
@@ -83,7 +82,6 @@ impl<'a> Sequence<'a> {
             step,
             executed,
             tally,
-            keeps_scripts,
             touched,
             told,
         }
@@ -127,7 +125,6 @@ impl<'a> Sequence<'a> {
             if let Done::Replies(ours) = self.ring.run(Batch::One, std::slice::from_ref(&load)).await {
                 let theirs = self.oracle.server.ask(&load).await;
                 // The library is no script, and both say so.
-                self.keeps_scripts = true;
                 self.check(ours == [theirs], || "a script is loaded otherwise".to_owned());
             }
         }
@@ -170,7 +167,6 @@ impl<'a> Sequence<'a> {
             Done::Replies(replies) => {
                 self.tally.pipelines += usize::from(batch != Batch::One);
                 self.follow(&calls, &replies).await;
-                self.reload(&calls).await;
             }
             Done::Refused(why) => self.refused(&calls, &why),
             Done::Failed(outcome, why) if self.faulty => {
@@ -198,10 +194,11 @@ impl<'a> Sequence<'a> {
         loop {
             let forms = self.forms;
             let form = &forms.forms[self.rng.usize(..forms.forms.len())];
-            if form.text.contains("<sha:") && !self.keeps_scripts {
+            if self.repeats_scripts && form.is_undefined_script() {
                 continue;
             }
-            if self.repeats_scripts && form.is_undefined_script() {
+            // They need every member, and one of them is dead.
+            if self.faulty && form.rows.iter().any(|row| row.split == Split::WholeRing) {
                 continue;
             }
             if (form.alone && !self.alone) || (form.rare && self.rng.u32(..30) != 0) || !may_join(form, batch) {
@@ -224,13 +221,6 @@ impl<'a> Sequence<'a> {
         }
     }
 
-    /// Loads scripts anew where both have forgotten them.
-    async fn reload(&mut self, calls: &[Call<'a>]) {
-        if calls.iter().any(|call| call.args.iter().map(Vec::as_slice).eq([b"SCRIPT".as_slice(), b"FLUSH"])) {
-            self.prepare().await;
-        }
-    }
-
     /// Does on the plain server what the ring did.
     async fn follow(&mut self, calls: &[Call<'a>], replies: &[Value]) {
         self.check(calls.len() == replies.len(), || format!("{} replies: {replies:?}", replies.len()));
@@ -241,6 +231,9 @@ impl<'a> Sequence<'a> {
                 self.refused(std::slice::from_ref(call), ours);
                 continue;
             }
+            self.check(self.ring.is_plain() || !must_be_refused(call), || {
+                format!("its keys have different tags, and it ran\n  {}", call.text())
+            });
             self.executed += 1;
             if let Some(total) = self.total {
                 total.fetch_add(1, Ordering::Relaxed);
@@ -316,6 +309,13 @@ fn may_join(form: &Form, batch: Batch) -> bool {
         // All its keys have the same owners.
         Batch::Atomic => !form.single && !form.alone && has_keys(form) && !is_split(form),
     }
+}
+
+/// Whether it needs one tag and has several. Their owners may be the same by accident, and will not be for ever.
+fn must_be_refused(call: &Call<'_>) -> bool {
+    let tag = |key: &Vec<u8>| Token::of_key(key);
+    let needs_one = call.form.rows.iter().all(|row| matches!(row.split, Split::SameToken | Split::Script));
+    needs_one && call.keys.iter().any(|key| tag(key) != tag(&call.keys[0]))
 }
 
 /// Whether the ring says so far that it does not run such a call.

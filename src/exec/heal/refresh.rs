@@ -41,6 +41,13 @@ pub(super) struct Look {
     fingerprints: Vec<Vec<u8>>,
 }
 
+#[cfg(test)]
+impl Look {
+    pub(super) fn of(fingerprint: &str) -> Look {
+        Look { owners: Vec::new(), fingerprints: vec![fingerprint.as_bytes().to_vec()] }
+    }
+}
+
 /// What was found, and done.
 pub(super) enum Found {
     Equal,
@@ -197,9 +204,6 @@ async fn put(
 
 /// Whether they are the same members on the same connections.
 fn same(before: &Owners, now: &Owners) -> bool {
-    let same = |((id, link), (now_id, now)): ((&NodeId, &Arc<Link>), (&NodeId, &Arc<Link>))| {
-        id == now_id && Arc::ptr_eq(link, now)
-    };
     before.len() == now.len()
-        && before.iter().map(|(id, link)| (id, link)).zip(now.iter().map(|(id, link)| (id, link))).all(same)
+        && before.iter().zip(now).all(|(before, now)| before.0 == now.0 && Arc::ptr_eq(&before.1, &now.1))
 }

@@ -175,3 +175,72 @@ impl Suspects {
         self.warned.fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITE: Duration = Duration::from_millis(500);
+
+    fn seen(what: &str) -> Examined {
+        Examined::Different(Look::of(what))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_key_is_kept_once_and_no_more_than_there_is_room_for() {
+        let suspects = Suspects::new(WRITE);
+        for number in 0..MOST {
+            assert!(suspects.add(number.to_string().into_bytes()));
+        }
+        assert!(suspects.add(b"7".to_vec()), "it is there already");
+        assert!(!suspects.add(b"new".to_vec()));
+        assert_eq!(suspects.len(), MOST);
+        tokio::time::advance(WRITE).await;
+        let (due, next) = suspects.due(Instant::now(), 3);
+        assert_eq!((due.len(), next), (3, None), "there is no room for more");
+        assert_eq!(suspects.examined(due[0].key.clone(), Examined::Done), None);
+        assert!(suspects.add(b"new".to_vec()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_suspected_while_it_is_looked_at_is_looked_at_again() {
+        let suspects = Suspects::new(WRITE);
+        suspects.add(b"k".to_vec());
+        tokio::time::advance(WRITE).await;
+        assert_eq!(suspects.due(Instant::now(), 8).0.len(), 1);
+        assert_eq!(suspects.due(Instant::now(), 8).0.len(), 0, "one look at a time");
+        suspects.add(b"k".to_vec());
+        suspects.examined(b"k".to_vec(), Examined::Done);
+        assert_eq!(suspects.len(), 1);
+        tokio::time::advance(WRITE).await;
+        assert_eq!(suspects.due(Instant::now(), 8).0.len(), 1);
+        suspects.examined(b"k".to_vec(), Examined::Done);
+        assert_eq!(suspects.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_never_holds_still_is_looked_at_ever_less_often_and_then_given_up() {
+        let suspects = Suspects::new(WRITE);
+        let began = Instant::now();
+        suspects.add(b"k".to_vec());
+        let (mut pause, mut looks) = (Duration::ZERO, 0);
+        let why = loop {
+            let (_, next) = suspects.due(Instant::now(), 8);
+            let next = next.expect("it is to be looked at");
+            assert!(next - Instant::now() >= pause.min(WRITE), "whatever was on its way has arrived");
+            pause = next - Instant::now();
+            tokio::time::advance(pause).await;
+            let (due, _) = suspects.due(Instant::now(), 8);
+            assert_eq!(due[0].seen.is_some(), looks > 0);
+            looks += 1;
+            // It is suspected again all the time, too.
+            suspects.add(b"k".to_vec());
+            if let Some(why) = suspects.examined(b"k".to_vec(), seen(&looks.to_string())) {
+                break why;
+            }
+        };
+        assert_eq!((why, suspects.len()), (Why::Restless, 0));
+        assert!(pause == LONGEST_PAUSE && began.elapsed() < Duration::from_secs(360), "{:?}", began.elapsed());
+        assert!(suspects.is_first(why) && !suspects.is_first(why) && suspects.is_first(Why::Large));
+    }
+}

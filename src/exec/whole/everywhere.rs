@@ -25,25 +25,52 @@ pub(super) async fn run(core: &Core, cmd: &Cmd, row: &'static Row) -> Result<Val
     send(core, cmd, row).await?.reply(row)
 }
 
-/// As [`run`], and the script is kept for members that come later.
+/// Loads a script into all members that are connected. It is kept for those that are not, or come later: they get it when
+/// they are connected to, and a call that finds it lacking brings it along.
+///
+/// # Errors
+/// When no member has loaded it.
 pub(super) async fn load_script(core: &Core, cmd: &Cmd, row: &'static Row) -> Result<Value> {
-    let partly = send(core, cmd, row).await?;
-    // What one server has loaded is a script, and those that lack it may get it when they are connected to again.
-    if let (Some(body), false) = (command::argument(cmd, 2), partly.done.is_empty()) {
+    let mut snapshot = core.snapshot.load_full();
+    if !snapshot.seats.iter().any(|seat| seat.up && seat.link().is_some()) {
+        all_up(core, &snapshot).await.map_err(|unreachable| lacks(&snapshot, row, unreachable))?;
+        snapshot = core.snapshot.load_full();
+    }
+    let links = connected(&snapshot).collect();
+    let partly = send_to(core, &snapshot, links, cmd).await;
+    let Some((_, first)) = partly.done.first() else { return partly.reply(row) };
+    let first = first.clone();
+    if let Some(body) = command::argument(cmd, 2) {
         core.scripts.remember(body);
     }
-    partly.reply(row)
+    if !partly.is_all() {
+        tracing::debug!(error = %partly.error(row), "a script is not loaded everywhere yet");
+    }
+    Ok(first)
 }
 
 async fn send(core: &Core, cmd: &Cmd, row: &'static Row) -> Result<Partly> {
     let snapshot = core.snapshot.load_full();
-    let links = all_up(core, &snapshot).await.map_err(|(index, why)| {
-        let id = &snapshot.topology.member(index).id;
-        Error::new(ErrorKind::NoOwner, format!("{} was not sent: {id}: {why}", row.upper))
-            .with_hint("all members that are up must have it: `redis-ring status` shows who does not answer")
-    })?;
+    let links = all_up(core, &snapshot).await.map_err(|unreachable| lacks(&snapshot, row, unreachable))?;
+    Ok(send_to(core, &snapshot, links, cmd).await)
+}
+
+async fn send_to(core: &Core, snapshot: &Snapshot, links: Vec<(MemberIndex, Arc<Link>)>, cmd: &Cmd) -> Partly {
     let replies = links.iter().map(|(index, link)| async move { (*index, link.write(cmd, core.write_ms).await) });
-    Ok(Partly::of(&snapshot, join_all(replies).await))
+    Partly::of(snapshot, join_all(replies).await)
+}
+
+fn lacks(snapshot: &Snapshot, row: &Row, (index, why): (MemberIndex, String)) -> Error {
+    let id = &snapshot.topology.member(index).id;
+    Error::new(ErrorKind::NoOwner, format!("{} was not sent: {id}: {why}", row.upper))
+        .with_hint("all members that are up must have it: `redis-ring status` shows who does not answer")
+}
+
+/// The connections of the members that are up and connected.
+fn connected(snapshot: &Snapshot) -> impl Iterator<Item = (MemberIndex, Arc<Link>)> + '_ {
+    let places = (0..snapshot.seats.len()).map(|place| MemberIndex(place as u16));
+    let up = places.filter(|index| snapshot.seat(*index).up);
+    up.filter_map(|index| Some((index, snapshot.seat(index).link().filter(|link| link.is_open())?)))
 }
 
 /// As [`run`], and nothing is loaded again.

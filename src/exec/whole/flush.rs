@@ -38,6 +38,7 @@ pub(super) async fn run(core: &Arc<Core>, cmd: &Cmd, row: &'static Row) -> Resul
         Some(word) if word.eq_ignore_ascii_case(b"SYNC") => "SYNC",
         Some(_) => return Err(syntax(row)),
     };
+    let _writing = core.writing_all();
     let task = core.runtime.spawn(flush(Arc::clone(core), row, mode).in_current_span());
     task.await.unwrap_or_else(|error| {
         Err(Error::new(ErrorKind::Disconnected, format!("the runtime ended while {} was under way", row.upper))
