@@ -176,6 +176,14 @@ impl RingClient {
         self.inner.core.stats()
     }
 
+    /// How many keys are suspected of having copies that differ, as the replies of their owners have shown. They are
+    /// compared in the background, and copies that do differ are given the state of their primary as soon as the key holds
+    /// still for the time limit of a write; zero means that this client knows of no difference that it has not given up
+    /// ([`Stats::unhealed_keys`]).
+    pub fn suspects(&self) -> usize {
+        self.inner.core.suspects()
+    }
+
     /// With `static://`: accepts the process that now answers for a member.
     ///
     /// A fixed ring pins the process met first, and neither reads nor writes another one, since a server that was

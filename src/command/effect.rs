@@ -42,6 +42,14 @@ pub enum Expect {
     Soon(Value),
     /// A number above zero: what it takes away must be there; if not yet, it is sent again.
     Found,
+    /// A number, and this one but for rounding; nothing counts as zero. Where another process's command came first, it is
+    /// another.
+    Near {
+        /// The number.
+        number: f64,
+        /// What rounding may have changed.
+        within: f64,
+    },
     /// Anything but an error.
     Any,
 }
@@ -158,6 +166,31 @@ fn how(plan: &Plan<'_>) -> How {
     }
 }
 
+/// What a copy gets that refuses a call which its primary has executed, because something later of the same kind is there
+/// already: the same, put at the place where it belongs. `None` where there is no such thing.
+///
+/// The copy's answer is that of the call; nil where too much is in the way.
+#[must_use]
+pub fn at_its_place(cmd: &Cmd) -> Option<Cmd> {
+    let plan = super::plan(cmd).ok()?;
+    (plan.row().effect == Effect::EntryAdded).then(|| streams::at_its_place(plan.row(), cmd)).flatten()
+}
+
+/// The keys of a call, each once; none of a call that the table does not know.
+#[must_use]
+pub fn keys_of(cmd: &Cmd) -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    if let Ok(plan) = super::plan(cmd) {
+        let found = keys(plan.row(), words(cmd), |key| {
+            if !all.iter().any(|known| known == key.bytes) {
+                all.push(key.bytes.to_vec());
+            }
+        });
+        debug_assert!(found.is_ok(), "a call with a plan has keys");
+    }
+    all
+}
+
 /// The keys that a call may write, each once; none of a call that the table does not know.
 #[must_use]
 pub fn written_keys(cmd: &Cmd) -> Vec<Vec<u8>> {
@@ -207,14 +240,30 @@ fn members_taken(call: &Cmd, reply: &Value) -> Result<Vec<Carried>, Unreadable> 
 }
 
 fn new_value(call: &Cmd, reply: &Value) -> Result<Vec<Carried>, Unreadable> {
+    let mut get = cmd("GET");
+    get.arg(word(call, 1));
     let mut set = cmd("SET");
     set.arg(word(call, 1)).arg(text(reply)?).arg("KEEPTTL");
-    Ok(vec![carried(&mut set, Expect::Reply(Value::Okay))])
+    Ok(vec![carried(&mut get, before(reply, word(call, 2))?), carried(&mut set, Expect::Reply(Value::Okay))])
 }
 
 fn new_field(call: &Cmd, reply: &Value) -> Result<Vec<Carried>, Unreadable> {
+    let mut get = cmd("HGET");
+    get.arg(word(call, 1)).arg(word(call, 2));
     let mut set = cmd("HSET");
     set.arg(word(call, 1)).arg(word(call, 2)).arg(text(reply)?);
     // Whether the field was there before cannot be told from the reply, and does not matter.
-    Ok(vec![carried(&mut set, Expect::Any)])
+    Ok(vec![carried(&mut get, before(reply, word(call, 3))?), carried(&mut set, Expect::Any)])
+}
+
+/// What was there before this was added: the copies are asked for it, since the sum that they are given would hide that two
+/// processes' came to them in another order.
+fn before(sum: &Value, added: &[u8]) -> Result<Expect, Unreadable> {
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok();
+    match (number(text(sum)?), number(added)) {
+        (Some(sum), Some(added)) => {
+            Ok(Expect::Near { number: sum - added, within: 16.0 * f64::EPSILON * sum.abs().max(added.abs()) })
+        }
+        _ => Err(Unreadable),
+    }
 }

@@ -27,7 +27,7 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
-pub use effect::{Carried, Expect, Unreadable, effect, probes, written_keys};
+pub use effect::{Carried, Expect, Unreadable, at_its_place, effect, keys_of, probes, written_keys};
 pub use index::{lookup, lookup_sub, resolve};
 pub use keys::{Key, NoKeys, keys};
 pub use member::on_member;

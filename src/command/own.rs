@@ -6,3 +6,6 @@ pub const OWN_KEYS: [&str; 5] = [OWN_FLUSHES, "__rr:gate", "__rr:topology", "__r
 /// A hash with one field, the `run_id` of the server's process: how often the ring has flushed it in this life. The
 /// member's agent takes every other flush for a loss of data.
 pub const OWN_FLUSHES: &str = "__rr:flushes";
+
+/// There within a script alone, which tries out on it what it is about to do.
+pub(super) const SCRATCH: &str = "__rr:scratch";

@@ -18,10 +18,10 @@ use tokio::time::Instant;
 
 use super::owners::Owners;
 use super::polling::{both, poll_unconstrained, yield_once};
-use super::reply::{Verdict, is_error, judge};
+use super::reply::{Lacks, Verdict, copy_lacks, is_error, judge};
 use super::round::{Failures, Place};
 use super::steps::{Copying, Step};
-use super::{Core, Snapshot, boxed, groups, report};
+use super::{Core, Snapshot, boxed, groups, late, report};
 use crate::command::{self, Carried, Expect};
 use crate::error::{Error, Outcome};
 use crate::node::{Fault, Link};
@@ -406,33 +406,47 @@ impl Batch {
             report::missed(core, &self.snapshot, id, self.name());
             return Ok(());
         };
+        for (carried, reply) in carried.iter().zip(&mut replies) {
+            if !matches!(&carried.expect, Expect::Reply(reply) if is_error(reply)) {
+                late::overtaken(link, &carried.cmd, reply, core.write_ms).await;
+            }
+        }
         self.find_again(link, carried, &mut replies).await;
         let refused = |carried: &Carried| match &carried.expect {
             Expect::Reply(reply) if is_error(reply) => Some(reply.clone()),
             _ => None,
         };
         let pairs = || carried.iter().zip(&replies);
+        let keys_of = |pairs: &mut dyn Iterator<Item = (&Carried, &Value)>| -> Vec<Vec<u8>> {
+            pairs.flat_map(|(carried, _)| command::keys_of(&carried.cmd)).collect()
+        };
         if let Some(reason) = pairs().find_map(|(carried, reply)| refused(carried).filter(|_| !is_error(reply))) {
+            core.suspect(keys_of(
+                &mut pairs().filter(|(carried, reply)| refused(carried).is_some() && !is_error(reply)),
+            ));
             return Err(report::refused(core, id, reason));
         }
         let failed = || pairs().filter(|(carried, reply)| is_error(reply) && refused(carried).is_none());
-        if let Some((_, reply)) = failed().find(|(_, reply)| judge(reply) == Verdict::OutOfMemory) {
+        if let Some((_, reply)) = failed().find(|(_, reply)| copy_lacks(reply) == Lacks::NoMemory) {
+            core.suspect(keys_of(&mut failed()));
             return Err(report::no_memory(core, id, reply));
         }
-        if failed().next().is_some() {
+        if failed().any(|(_, reply)| copy_lacks(reply) == Lacks::More) {
             report::missed(core, &self.snapshot, id, self.name());
             return Ok(());
         }
         self.snapshot.seat(copy).node.succeeded();
-        let differs = |(carried, reply): (&Carried, &Value)| match &carried.expect {
+        let differs = |(carried, reply): &(&Carried, &Value)| match &carried.expect {
             Expect::Reply(expected) if is_error(expected) => false,
-            Expect::Reply(expected) | Expect::Soon(expected) => expected != reply,
+            Expect::Reply(expected) | Expect::Soon(expected) => expected != *reply,
             Expect::Found => !is_found(reply),
-            Expect::Any => false,
+            Expect::Near { number, within } => !is_near(reply, *number, *within),
+            Expect::Any => is_error(reply),
         };
-        if carried.iter().zip(&replies).any(differs) {
+        let keys = keys_of(&mut pairs().filter(differs));
+        if pairs().any(|pair| differs(&pair)) {
             let primary = self.id(self.owners.primary());
-            report::differs(core, id, primary, &self.snapshot, self.name());
+            report::differs(core, id, primary, &self.snapshot, self.name(), keys);
         }
         Ok(())
     }
@@ -444,7 +458,7 @@ impl Batch {
         let lacks = |(carried, reply): &(&Carried, &mut Value)| match &carried.expect {
             Expect::Found => !is_error(reply) && !is_found(reply),
             Expect::Soon(expected) => expected != *reply,
-            Expect::Reply(_) | Expect::Any => false,
+            Expect::Reply(_) | Expect::Near { .. } | Expect::Any => false,
         };
         while Instant::now() < deadline {
             let mut missing: Vec<_> = carried.iter().zip(replies.iter_mut()).filter(lacks).collect();
@@ -611,6 +625,16 @@ struct Executed {
     replies: Vec<Value>,
     /// Whether it was refused as a whole.
     aborted: bool,
+}
+
+/// Whether it is this number, computed once with more digits and once with fewer.
+fn is_near(reply: &Value, number: f64, within: f64) -> bool {
+    let held = match reply {
+        Value::Nil => Some(0.0),
+        Value::BulkString(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()),
+        _ => None,
+    };
+    held.is_some_and(|held| (held - number).abs() <= within)
 }
 
 fn is_found(reply: &Value) -> bool {

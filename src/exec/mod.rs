@@ -7,6 +7,8 @@ mod batch;
 mod cached;
 mod channels;
 mod groups;
+mod heal;
+mod late;
 mod member;
 mod owners;
 mod part;
@@ -34,7 +36,7 @@ mod write;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -52,6 +54,7 @@ use crate::node::{Changes, ConnectOptions, Link, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
 use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
 
+use heal::Suspects;
 pub(crate) use member::unknown as unknown_member;
 use pause::Pause;
 use scripts::Scripts;
@@ -83,11 +86,14 @@ pub(crate) struct Core {
     ticking: JoinHandle<()>,
     linking: JoinHandle<()>,
     reloading: JoinHandle<()>,
+    healing: JoinHandle<()>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
     /// The keys that callers wait for.
     changes: Arc<Changes>,
     counters: Counters,
+    /// Keys whose copies may differ.
+    suspects: Arc<Suspects>,
     /// What the servers said about commands that the table does not have.
     unknown: unknown::Known,
     stripes: Stripes,
@@ -109,6 +115,7 @@ impl Drop for Core {
         self.ticking.abort();
         self.linking.abort();
         self.reloading.abort();
+        self.healing.abort();
     }
 }
 
@@ -149,7 +156,10 @@ impl Core {
         let scripts = Arc::<Scripts>::default();
         let reloading =
             reload::keep_loaded(Arc::clone(&snapshot), Arc::clone(&changed), Arc::clone(&scripts), write_ms);
-        Arc::new(Core {
+        let suspects = Arc::new(Suspects::new(connect.timeouts.write));
+        Arc::new_cyclic(|core| Core {
+            healing: tokio::spawn(heal::keep_healing(Weak::clone(core), Arc::clone(&suspects))),
+            suspects,
             reloading: tokio::spawn(reloading),
             scripts,
             pause: Arc::default(),

@@ -38,6 +38,30 @@ fn judge_error(error: &ServerError) -> Verdict {
     }
 }
 
+/// What a copy lacks that answers a write with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lacks {
+    /// This write, since what it holds differs from what the primary holds.
+    This,
+    /// This write and, as far as anybody knows, others: it cannot execute them, or may not.
+    More,
+    /// Memory.
+    NoMemory,
+}
+
+/// Judges the error that a copy answers to what its primary has executed.
+#[cold]
+pub(crate) fn copy_lacks(value: &Value) -> Lacks {
+    match judge(value) {
+        Verdict::OutOfMemory => Lacks::NoMemory,
+        Verdict::Unavailable => Lacks::More,
+        Verdict::Answer => match value {
+            Value::ServerError(error) if error.code() == "NOPERM" => Lacks::More,
+            _ => Lacks::This,
+        },
+    }
+}
+
 /// Whether a reply is an error.
 #[inline]
 pub(crate) fn is_error(value: &Value) -> bool {

@@ -17,9 +17,16 @@ pub(super) fn missed(core: &Core, snapshot: &Snapshot, id: &NodeId, command: &'s
     tracing::debug!(node = %id, epoch = %snapshot.topology().epoch(), command, "a write was missed");
 }
 
-/// A copy answered otherwise than the primary.
+/// A copy answered otherwise than the primary to a command with these keys.
 #[cold]
-pub(super) fn differs(core: &Core, id: &NodeId, primary: &NodeId, snapshot: &Snapshot, command: &'static str) {
+pub(super) fn differs(
+    core: &Core,
+    id: &NodeId,
+    primary: &NodeId,
+    snapshot: &Snapshot,
+    command: &'static str,
+    keys: Vec<Vec<u8>>,
+) {
     // Harmless ones come by the thousand where two processes count in one key; the counter tells how many.
     if core.counters.differing_replies.add_one() == 0 {
         tracing::warn!(node = %id, "copies answer differently; further ones are logged as debug events");
@@ -27,6 +34,7 @@ pub(super) fn differs(core: &Core, id: &NodeId, primary: &NodeId, snapshot: &Sna
     tracing::debug!(
         node = %id, %primary, epoch = %snapshot.topology().epoch(), command, "a copy answered differently"
     );
+    core.suspect(keys);
 }
 
 /// The primary refused what a copy has executed: the two differ, and the caller cannot count on either.

@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 
 use super::owners::{Copies, Links, Owners};
 use super::polling::{both, poll_unconstrained, yield_once};
-use super::reply::{Verdict, is_error, judge};
-use super::report;
+use super::reply::{Lacks, Verdict, copy_lacks, is_error, judge};
 use super::stripe::{Stripe, Stripes, Ticket};
 use super::write::Write;
+use super::{late, report};
 use crate::command::{self, Repeat};
 use crate::node::{Fault, Node};
 use crate::placement::{Epoch, MemberIndex, NodeId, Token};
@@ -146,7 +146,7 @@ impl<'w> Round<'w> {
         }
         acknowledge(&mut self.early, &reply);
         place.turn().await;
-        let copies = {
+        let mut copies = {
             let mut sending = pin!(links.copies.send(cmd, write_ms));
             let begun = poll_fn(|cx| {
                 let _order = place.stripe().lock();
@@ -159,6 +159,13 @@ impl<'w> Round<'w> {
                 Poll::Pending => sending.await,
             }
         };
+        if reply.as_ref().is_ok_and(|reply| !is_error(reply)) {
+            for (owner, copied) in self.owners.copies().iter().zip(&mut copies) {
+                if let (Ok(copied), Some(link)) = (copied, self.write.link(*owner)) {
+                    late::overtaken(link, cmd, copied, write_ms).await;
+                }
+            }
+        }
         self.settle(reply, copies)
     }
 
@@ -263,12 +270,13 @@ impl<'w> Round<'w> {
         if is_error(&answer) {
             return End::Done(self.failed(answer, &answers));
         }
-        // A copy that says anything but what the primary said does not have the write.
+        // It differs, which was said above; what more that tells of the copy is decided here.
         for (id, value) in answers.iter().filter(|(_, value)| is_error(value)) {
-            if judge(value) == Verdict::OutOfMemory {
-                return End::Done(Err(report::no_memory(&self.write.core, id, value).into()));
+            match copy_lacks(value) {
+                Lacks::NoMemory => return End::Done(Err(report::no_memory(&self.write.core, id, value).into())),
+                Lacks::More => missed.push(id),
+                Lacks::This => {}
             }
-            missed.push(id);
         }
         for id in missed {
             self.missed(id);
@@ -302,7 +310,9 @@ impl<'w> Round<'w> {
     #[cold]
     fn differs(&self, id: &NodeId) {
         let primary = self.id(self.owners.primary());
-        report::differs(&self.write.core, id, primary, &self.write.snapshot, command::name(&self.write.cmd));
+        let cmd = &self.write.cmd;
+        let keys = command::keys_of(cmd);
+        report::differs(&self.write.core, id, primary, &self.write.snapshot, command::name(cmd), keys);
     }
 }
 

@@ -39,6 +39,12 @@ counters! {
     differing_replies,
     /// Writes that ended with an unknown outcome.
     unknown_writes,
+    /// Keys whose copies differed, as their replies had shown, and were given the state of their primary.
+    healed_keys,
+    /// Keys whose copies may differ and were left as they are: written all the time, too large to be compared at once, too
+    /// many at once, of a primary that has itself missed writes, or on a member that refuses what healing needs. A log line
+    /// of level warn tells the first of each kind.
+    unhealed_keys,
     /// Reads that were answered from the cache, without asking a server.
     cache_hits,
     /// Reads whose reply could have been in the cache, and was not.

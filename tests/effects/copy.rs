@@ -153,6 +153,10 @@ impl Pair {
         let met = match expect {
             Expect::Reply(same) | Expect::Soon(same) => reply == *same,
             Expect::Found => matches!(reply, Value::Int(1..)),
+            Expect::Near { number, within } => {
+                let held: f64 = redis::from_redis_value::<Option<f64>>(reply.clone()).expect("a number").unwrap_or(0.0);
+                (held - number).abs() <= *within
+            }
             Expect::Any => true,
         };
         (reply, met)

@@ -1,19 +1,21 @@
 //! What was added to a stream and trimmed from it.
 //!
 //! How much an approximate trimming takes away depends on how a server keeps its entries. The copies get where the stream
-//! begins now, not how long it is: the length would take too much away where another process's entry came first.
+//! begins now, not how long it is: the length would take too much away where another process's entry came first, and so
+//! would one that is exact.
 
 use redis::{Cmd, Value, cmd};
 
 use super::super::options::given;
+use super::super::own::SCRATCH;
 use super::super::request::words;
 use super::super::row::Row;
 use super::reading::{elements, text};
 use super::{Carried, Expect, Unreadable, carried, word};
 
-/// What tells where the stream begins, if the call trims it approximately.
+/// What tells where the stream begins, if the call trims it in a way that the copies do not repeat.
 pub(super) fn probes(row: &Row, call: &Cmd) -> Vec<Cmd> {
-    if !given(row, words(call)).any(|option| option.approximate) {
+    if !given(row, words(call)).any(|option| option.approximate || option.word == "MAXLEN") {
         return Vec::new();
     }
     let mut first = cmd("XRANGE");
@@ -37,7 +39,7 @@ pub(super) fn added(row: &Row, call: &Cmd, reply: &Value, answers: &[Value]) -> 
             "NOMKSTREAM" => {}
             // Only an approximate trimming may have one.
             "LIMIT" => {}
-            _ if option.approximate => beginning(&mut add, answers)?,
+            word if option.approximate || word == "MAXLEN" => beginning(&mut add, answers)?,
             _ => words(call).skip(option.at).take(own).for_each(|word| {
                 add.arg(word);
             }),
@@ -48,6 +50,45 @@ pub(super) fn added(row: &Row, call: &Cmd, reply: &Value, answers: &[Value]) -> 
         add.arg(word);
     });
     Ok(vec![carried(&mut add, Expect::Reply(reply.clone()))])
+}
+
+/// An entry among later ones. Its id must be complete, and a trimming exact. To trim to a length would take entries away
+/// that came later, so then it is only added, and the answer is nil.
+pub(super) fn at_its_place(row: &Row, call: &Cmd) -> Option<Cmd> {
+    /// How many later entries there may be.
+    const LATER: usize = 1000;
+    let mut trim: Vec<&[u8]> = Vec::new();
+    let mut doubtful = false;
+    let mut id_at = 2;
+    for option in given(row, words(call)) {
+        id_at = option.next;
+        match option.word {
+            "NOMKSTREAM" => {}
+            _ if option.approximate => return None,
+            "MAXLEN" => doubtful = true,
+            _ => trim.extend(words(call).skip(option.at).take(option.next - option.at).flatten()),
+        }
+    }
+    let mut id = word(call, id_at).to_vec();
+    if id.contains(&b'*') {
+        return None;
+    }
+    if !id.contains(&b'-') {
+        id.extend(b"-0");
+    }
+    let mut eval = cmd("EVAL");
+    eval.arg(include_str!("late.lua"))
+        .arg(2)
+        .arg(word(call, 1))
+        .arg(SCRATCH)
+        .arg(id)
+        .arg(LATER)
+        .arg(u8::from(doubtful));
+    eval.arg(trim.len()).arg(trim);
+    words(call).skip(id_at + 1).for_each(|word| {
+        eval.arg(word);
+    });
+    Some(eval)
 }
 
 /// For the number of entries that went.

@@ -1,0 +1,209 @@
+//! Giving the copies of one key the state that its primary has.
+//!
+//! The owners are asked for a fingerprint of what they hold. Equal ones end it. Otherwise they are asked again a write
+//! timeout later, when whatever was on its way has arrived, and only if nothing at all has changed in between does a copy
+//! get the primary's state. It takes it only if it still holds what was seen. So neither a write of another process nor
+//! one of this is overwritten, and nobody has to wait.
+//!
+//! The way from the primary to the copy has its place in the order of this process's own writes of the key (see
+//! [`super::super::stripe`]): a write that the primary executes after it was asked reaches the copy after the state, and
+//! is not contained in it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::future::join_all;
+use redis::{Cmd, Value, cmd};
+
+use super::super::Core;
+use super::super::polling::poll_unconstrained;
+use super::super::reply::{Verdict, judge};
+use super::super::round::Place;
+use super::suspects::Why;
+use crate::node::{Fault, Link};
+use crate::placement::{NodeId, Token};
+
+/// The size from which on a key is left alone: to look at a smaller one holds its server up for some ten milliseconds at
+/// most.
+const LARGE: u64 = 16 << 20;
+
+const LOOK: &str = concat!("#!lua flags=no-writes\n", include_str!("state.lua"), include_str!("look.lua"));
+
+/// Without leave to run where memory is short: the state of a key may need more than what it replaces.
+const PUT: &str = concat!("#!lua\n", include_str!("state.lua"), include_str!("put.lua"));
+
+/// What the owners of a key hold, the primary first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    owners: Vec<NodeId>,
+    fingerprints: Vec<Vec<u8>>,
+}
+
+#[cfg(test)]
+impl Look {
+    pub(super) fn of(fingerprint: &str) -> Look {
+        Look { owners: Vec::new(), fingerprints: vec![fingerprint.as_bytes().to_vec()] }
+    }
+}
+
+/// What was found, and done.
+pub(super) enum Found {
+    Equal,
+    /// The copies have the state of the primary now.
+    Healed,
+    /// They are not equal, and nothing was done about it.
+    Different(Look),
+    /// An owner cannot be asked now.
+    Later,
+    Left(Why),
+}
+
+/// Looks at a key, and heals it if it is as it was before.
+pub(super) async fn examine(core: &Core, key: &[u8], token: Token, before: Option<&Look>) -> Found {
+    let owners = match owners(core, token) {
+        Ok(owners) => owners,
+        Err(found) => return found,
+    };
+    let looks = join_all(owners.iter().map(|(_, link)| fingerprint(core, link, key))).await;
+    let fingerprints = match looks.into_iter().collect::<Result<Vec<_>, Found>>() {
+        Ok(fingerprints) => fingerprints,
+        Err(found) => return found,
+    };
+    let look = Look { owners: owners.iter().map(|(id, _)| id.clone()).collect(), fingerprints };
+    let Some((primary, copies)) = look.fingerprints.split_first() else { return Found::Equal };
+    if copies.iter().all(|copy| copy == primary) {
+        return Found::Equal;
+    }
+    if before != Some(&look) {
+        return Found::Different(look);
+    }
+    for (copy, seen) in owners.iter().skip(1).zip(copies).filter(|(_, copy)| *copy != primary) {
+        match put(core, key, token, (&owners, primary), (&copy.1, seen)).await {
+            Ok(true) => {}
+            Ok(false) => return Found::Different(look),
+            Err(found) => return found,
+        }
+    }
+    // What the copies have now may be large, of another form, and so of another fingerprint, but it is what the primary
+    // had. It must not have got anything meanwhile that was then undone on a copy.
+    match owners.first() {
+        Some((_, link)) => match fingerprint(core, link, key).await {
+            Ok(now) if now == *primary => Found::Healed,
+            Ok(_) => Found::Different(look),
+            Err(found) => found,
+        },
+        None => Found::Equal,
+    }
+}
+
+type Owners = Vec<(NodeId, Arc<Link>)>;
+
+/// Those that a write of the key goes to, in the topology of this moment. All of them must be connected: the first that is
+/// not would be stood in for by another one, which must not decide.
+fn owners(core: &Core, token: Token) -> Result<Owners, Found> {
+    let snapshot = core.snapshot.load_full();
+    let mut owners = Owners::new();
+    for index in snapshot.topology.writers(token) {
+        let seat = snapshot.seat(index);
+        let link = seat.link().filter(|link| seat.up && link.is_open()).ok_or(Found::Later)?;
+        if owners.is_empty() && seat.node.has_missed_a_write() {
+            return Err(Found::Left(Why::Doubtful));
+        }
+        owners.push((seat.node.id().clone(), link));
+    }
+    match owners.len() {
+        0 => Err(Found::Later),
+        1 => Err(Found::Equal),
+        _ => Ok(owners),
+    }
+}
+
+fn script(text: &str, key: &[u8], seen: &[u8]) -> Cmd {
+    let mut eval = cmd("EVAL");
+    eval.arg(text).arg(1).arg(key).arg(LARGE).arg(seen);
+    eval
+}
+
+async fn fingerprint(core: &Core, link: &Link, key: &[u8]) -> Result<Vec<u8>, Found> {
+    match link.read(&script(LOOK, key, b""), core.read_ms).await {
+        Ok(Value::BulkString(large)) if large == b"large" => Err(Found::Left(Why::Large)),
+        Ok(Value::BulkString(fingerprint)) => Ok(fingerprint),
+        other => Err(trouble(&other)),
+    }
+}
+
+fn trouble(reply: &Result<Value, Fault>) -> Found {
+    match reply {
+        Ok(value) if judge(value) == Verdict::Answer => Found::Left(Why::Refused),
+        Ok(_) | Err(_) => Found::Later,
+    }
+}
+
+/// Gives a copy the state of the primary, if both still are what was seen. Whether they were.
+async fn put(
+    core: &Core,
+    key: &[u8],
+    token: Token,
+    (owners, primary_seen): (&Owners, &[u8]),
+    (copy, copy_seen): (&Link, &[u8]),
+) -> Result<bool, Found> {
+    let Some((_, primary)) = owners.first() else { return Err(Found::Later) };
+    let stripe = core.stripes.of(token);
+    let mut place = None;
+    let ask = script(LOOK, key, primary_seen);
+    let state = {
+        let mut asking = pin!(primary.read(&ask, core.write_ms));
+        let begun = poll_fn(|cx| {
+            let mut lines = stripe.lock();
+            place = Some(Place::new(core.stripes.clone(), token, lines.take(token)));
+            Poll::Ready(poll_unconstrained(asking.as_mut(), cx))
+        });
+        match begun.await {
+            Poll::Ready(state) => state,
+            Poll::Pending => asking.await,
+        }
+    };
+    let (payload, expiry) = match state {
+        Ok(Value::Array(state)) => match &state[..] {
+            [_, Value::BulkString(payload), Value::BulkString(expiry)] => (payload.clone(), expiry.clone()),
+            [_, Value::Nil, _] => (Vec::new(), Vec::new()),
+            _ => return Err(Found::Left(Why::Refused)),
+        },
+        Ok(Value::BulkString(_)) => return Ok(false),
+        other => return Err(trouble(&other)),
+    };
+    // A server takes 0 for no expiry.
+    let expiry = if expiry.starts_with(b"-") { b"0".to_vec() } else { expiry };
+    if let Some(place) = &place {
+        place.turn().await;
+    }
+    // The primary of the moment before may have been replaced, and its copy with it.
+    if !same(owners, &self::owners(core, token)?) {
+        return Err(Found::Later);
+    }
+    let mut put = script(PUT, key, copy_seen);
+    put.arg(payload).arg(expiry);
+    let mut sending = pin!(copy.copy(&put, core.write_ms));
+    let begun = poll_fn(|cx| {
+        let _order = stripe.lock();
+        Poll::Ready(poll_unconstrained(sending.as_mut(), cx))
+    });
+    let begun = begun.await;
+    drop(place);
+    let reply = match begun {
+        Poll::Ready(reply) => reply,
+        Poll::Pending => sending.await,
+    };
+    match reply {
+        Ok(Value::Int(done)) => Ok(done == 1),
+        other => Err(trouble(&other)),
+    }
+}
+
+/// Whether they are the same members on the same connections.
+fn same(before: &Owners, now: &Owners) -> bool {
+    before.len() == now.len()
+        && before.iter().zip(now).all(|(before, now)| before.0 == now.0 && Arc::ptr_eq(&before.1, &now.1))
+}
