@@ -431,3 +431,74 @@ async fn pipelines_on_a_hung_member_end_in_bounded_time() {
     assert!(many.unwrap().into_iter().eq(1..301));
     assert!(wrote.is_ok());
 }
+
+/// The fault: the state that one process copies after a script overwrites what another process has written meanwhile, and
+/// no reply tells.
+#[tokio::test]
+async fn a_script_of_one_process_does_not_undo_the_write_of_another_for_good() {
+    let mut ring = FixedRing::start(2).await;
+    let other_client = ring.client().await;
+    let owners: Vec<NodeId> = other_client.locate("h").owners.clone();
+    let proxy = FaultProxy::start(ring.server(&owners[1]).addr()).await;
+    ring.reach(&owners[1], proxy.addr());
+    let client = ring.client().await;
+    let mut other = other_client.connection();
+    let () = other.hset("h", "f", 5).await.unwrap();
+    proxy.set(Mode::Delay { requests: Duration::from_millis(200), replies: Duration::ZERO }).await;
+    let mut connection = client.connection();
+    let script = tokio::spawn(async move {
+        let call = cmd("EVAL").arg("return redis.call('HSET', KEYS[1], 'g', 1)").arg(1).arg("h").take();
+        call.query_async::<i32>(&mut connection).await
+    });
+    let primary = ring.server(&owners[0]).addr();
+    support::eventually(SOON, "the script ran", || async {
+        direct::ask::<bool>(&primary, cmd("HEXISTS").arg("h").arg("g")).await
+    })
+    .await;
+    assert_eq!(other.hincr::<_, _, _, i32>("h", "f", 1).await.unwrap(), 6);
+    script.await.unwrap().unwrap();
+    support::eventually(SOON, "the copy has both", || ring.copies_are_equal(&client, "h")).await;
+    assert_eq!(direct::ask::<i32>(&primary, cmd("HGET").arg("h").arg("f")).await, 6);
+}
+
+/// The fault: a write just before an expiry reaches the copy after it, and leaves a key there that never expires.
+#[tokio::test]
+async fn a_write_just_before_an_expiry_does_not_leave_a_key_on_the_copy() {
+    let mut ring = FixedRing::start(2).await;
+    let owners: Vec<NodeId> = ring.client().await.locate("k").owners.clone();
+    let proxy = FaultProxy::start(ring.server(&owners[1]).addr()).await;
+    ring.reach(&owners[1], proxy.addr());
+    let client = ring.client().await;
+    let mut connection = client.connection();
+    let expires = cmd("TIME").query_async::<(u64, u64)>(&mut connection).await.unwrap();
+    let expires = expires.0 * 1000 + expires.1 / 1000 + 400;
+    let () = cmd("SET").arg("k").arg(5).arg("PXAT").arg(expires).query_async(&mut connection).await.unwrap();
+    proxy.set(Mode::Delay { requests: Duration::from_millis(450), replies: Duration::ZERO }).await;
+    let () = connection.incr("k", 1).await.unwrap();
+    support::eventually(SOON, "it is gone from both", || async {
+        let mut gone = true;
+        for owner in &owners {
+            gone &= direct::content(&ring.server(owner).addr(), "k").await.0 == "none";
+        }
+        gone
+    })
+    .await;
+}
+
+/// The fault: what one command of a pipeline lacks on a copy fails the others beside it.
+#[tokio::test]
+async fn a_copy_without_memory_fails_the_command_that_needs_it_alone() {
+    let ring = FixedRing::start(2).await;
+    let client = ring.client().await;
+    let mut connection = client.connection();
+    let () = pipe().set("{k}b", 1).set("{k}c", 1).query_async(&mut connection).await.unwrap();
+    let copy = ring.owners(&client, "{k}a")[1].addr();
+    let () = direct::ask(&copy, cmd("CONFIG").arg("SET").arg("maxmemory").arg(1)).await;
+    let mut pipeline = pipe();
+    pipeline.set("{k}a", 1).del("{k}b").del("{k}c");
+    let replies = connection.req_packed_commands(&pipeline, 0, 3).await.unwrap();
+    assert!(
+        matches!(&replies[0], Value::ServerError(error) if error.details().unwrap_or_default().contains("no memory"))
+    );
+    assert_eq!(replies[1..], [Value::Int(1), Value::Int(1)]);
+}

@@ -4,7 +4,7 @@
 //! primary's reply tells, and scripts. The order of a key's commands is the order on the primary's connection, and its
 //! copies leave in that order (see [`super::stripe`]).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -191,10 +191,14 @@ impl Batch {
         }
         let settled = if carried.is_empty() {
             drop(places);
-            Ok(())
+            Settled::new(&groups)
         } else {
             self.carry(&tokens, places, &carried, &groups).await
         };
+        // Another process may have written the copy between the dump and its arrival, and no reply would tell.
+        for (step, _) in self.steps.iter().zip(&groups).filter(|(step, count)| **count > 0 && step.copies_state()) {
+            self.core.look_later(step.written());
+        }
         self.end(answered, aborted, untold, &again, settled)
     }
 
@@ -237,7 +241,8 @@ impl Batch {
             .zip(written)
             .map(|(sent, (_, answered))| Carried { expect: Expect::Reply(answered.reply.clone()), ..sent })
             .collect();
-        let mut settled = Ok(());
+        let each: Vec<usize> = self.steps.iter().map(|step| usize::from(step.copying.writes())).collect();
+        let mut settled = Settled::new(&each);
         for ((copy, link), replies) in links.into_iter().zip(copies) {
             let replies = match replies {
                 Ok(replies) => flat.flat(replies),
@@ -246,9 +251,7 @@ impl Batch {
                     continue;
                 }
             };
-            if let Err(error) = self.compare(copy, link, &expected, replies).await {
-                settled = Err(error);
-            }
+            self.compare(copy, link, &expected, replies, &mut settled).await;
         }
         self.end(answered, false, Vec::new(), &again, settled)
     }
@@ -326,13 +329,7 @@ impl Batch {
     }
 
     /// Sends the copies what they get, and looks at what they say.
-    async fn carry(
-        &self,
-        tokens: &[Token],
-        places: Vec<Place>,
-        carried: &[Carried],
-        groups: &[usize],
-    ) -> Result<(), Error> {
+    async fn carry(&self, tokens: &[Token], places: Vec<Place>, carried: &[Carried], groups: &[usize]) -> Settled {
         for place in &places {
             place.turn().await;
         }
@@ -353,7 +350,7 @@ impl Batch {
                 Poll::Pending => sending.await,
             }
         };
-        let mut settled = Ok(());
+        let mut settled = Settled::new(groups);
         for ((copy, link), replies) in links.into_iter().zip(replies) {
             let replies = match replies {
                 Ok(replies) => replies,
@@ -362,9 +359,7 @@ impl Batch {
                     continue;
                 }
             };
-            if let Err(error) = self.compare(copy, link, carried, shape.flat(replies)).await {
-                settled = Err(error);
-            }
+            self.compare(copy, link, carried, shape.flat(replies), &mut settled).await;
         }
         settled
     }
@@ -400,11 +395,12 @@ impl Batch {
         link: &Link,
         carried: &[Carried],
         replies: Option<Vec<Value>>,
-    ) -> Result<(), Error> {
+        settled: &mut Settled,
+    ) {
         let (core, id) = (&self.core, self.id(copy));
         let Some(mut replies) = replies else {
             report::missed(core, &self.snapshot, id, self.name());
-            return Ok(());
+            return;
         };
         for (carried, reply) in carried.iter().zip(&mut replies) {
             if !matches!(&carried.expect, Expect::Reply(reply) if is_error(reply)) {
@@ -412,29 +408,30 @@ impl Batch {
             }
         }
         self.find_again(link, carried, &mut replies).await;
-        let refused = |carried: &Carried| match &carried.expect {
-            Expect::Reply(reply) if is_error(reply) => Some(reply.clone()),
-            _ => None,
-        };
+        let mut lacks_more = false;
+        for (nth, (carried, reply)) in carried.iter().zip(&replies).enumerate() {
+            let error = match (&carried.expect, copy_lacks(reply)) {
+                (Expect::Reply(refused), _) if is_error(refused) && is_error(reply) => None,
+                (Expect::Reply(refused), _) if is_error(refused) => Some(report::refused(core, id, refused.clone())),
+                (_, Lacks::NoMemory) => Some(report::no_memory(core, id, reply)),
+                (_, lacks) => {
+                    lacks_more |= is_error(reply) && lacks == Lacks::More;
+                    None
+                }
+            };
+            if let Some(error) = error {
+                core.suspect(command::keys_of(&carried.cmd));
+                settled.failed(nth, error);
+            }
+        }
+        if lacks_more {
+            report::missed(core, &self.snapshot, id, self.name());
+            return;
+        }
         let pairs = || carried.iter().zip(&replies);
         let keys_of = |pairs: &mut dyn Iterator<Item = (&Carried, &Value)>| -> Vec<Vec<u8>> {
             pairs.flat_map(|(carried, _)| command::keys_of(&carried.cmd)).collect()
         };
-        if let Some(reason) = pairs().find_map(|(carried, reply)| refused(carried).filter(|_| !is_error(reply))) {
-            core.suspect(keys_of(
-                &mut pairs().filter(|(carried, reply)| refused(carried).is_some() && !is_error(reply)),
-            ));
-            return Err(report::refused(core, id, reason));
-        }
-        let failed = || pairs().filter(|(carried, reply)| is_error(reply) && refused(carried).is_none());
-        if let Some((_, reply)) = failed().find(|(_, reply)| copy_lacks(reply) == Lacks::NoMemory) {
-            core.suspect(keys_of(&mut failed()));
-            return Err(report::no_memory(core, id, reply));
-        }
-        if failed().any(|(_, reply)| copy_lacks(reply) == Lacks::More) {
-            report::missed(core, &self.snapshot, id, self.name());
-            return Ok(());
-        }
         self.snapshot.seat(copy).node.succeeded();
         let differs = |(carried, reply): &(&Carried, &Value)| match &carried.expect {
             Expect::Reply(expected) if is_error(expected) => false,
@@ -448,7 +445,6 @@ impl Batch {
             let primary = self.id(self.owners.primary());
             report::differs(core, id, primary, &self.snapshot, self.name(), keys);
         }
-        Ok(())
     }
 
     /// What a copy did not find may be on its way there, from another process: it is sent again for a while.
@@ -482,7 +478,7 @@ impl Batch {
         aborted: bool,
         untold: Vec<Vec<u8>>,
         again: &HashSet<usize>,
-        settled: Result<(), Error>,
+        settled: Settled,
     ) -> Ended {
         let mut failures = Failures::new();
         if !again.is_empty() {
@@ -504,10 +500,13 @@ impl Batch {
                 self.core.counters.degraded_writes.add_one();
             }
         }
-        let done = answered.into_iter().zip(&self.steps).enumerate().map(|(at, (answered, step))| match &settled {
-            _ if again.contains(&at) => Done::Again { unknown: false },
-            Err(error) if step.copying.writes() => Done::Failed(error.clone()),
-            Ok(()) | Err(_) => Done::Replied(answered.reply),
+        let done = answered.into_iter().zip(&self.steps).enumerate().map(|(at, (answered, step))| {
+            let failed = settled.of(at, self.atomic).filter(|_| step.copying.writes());
+            match failed {
+                _ if again.contains(&at) => Done::Again { unknown: false },
+                Some(error) => Done::Failed(error.clone()),
+                None => Done::Replied(answered.reply),
+            }
         });
         let done = done.collect();
         Ended { steps: std::mem::take(&mut self.steps), done, failures, aborted, untold }
@@ -557,6 +556,33 @@ impl Batch {
             _ if self.atomic => "a transaction",
             _ => "a pipeline",
         }
+    }
+}
+
+/// What the copies made of the steps.
+struct Settled {
+    /// Which step each command belongs to that the copies got.
+    step_of: Vec<usize>,
+    /// The steps that a copy does not have, and why.
+    failed: HashMap<usize, Error>,
+}
+
+impl Settled {
+    /// `groups` says how many commands the copies got of each step.
+    fn new(groups: &[usize]) -> Settled {
+        let step_of = groups.iter().enumerate().flat_map(|(step, count)| std::iter::repeat_n(step, *count));
+        Settled { step_of: step_of.collect(), failed: HashMap::new() }
+    }
+
+    fn failed(&mut self, nth: usize, error: Error) {
+        if let Some(step) = self.step_of.get(nth) {
+            self.failed.insert(*step, error);
+        }
+    }
+
+    /// What became of a step; of a transaction, of any of them.
+    fn of(&self, step: usize, atomic: bool) -> Option<&Error> {
+        if atomic { self.failed.values().next() } else { self.failed.get(&step) }
     }
 }
 

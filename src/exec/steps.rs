@@ -163,6 +163,11 @@ impl Step {
         self.asks_itself().then_some(&self.cmd).into_iter().chain(&self.probes)
     }
 
+    /// Whether the copies get the state of its keys.
+    pub(super) fn copies_state(&self) -> bool {
+        self.copying == Copying::State || self.copying == Copying::Told && self.may_fail_late
+    }
+
     /// The keys that it may have written.
     pub(super) fn written(&self) -> Vec<Vec<u8>> {
         if self.keys.is_empty() { command::written_keys(&self.cmd) } else { self.keys.clone() }

@@ -78,6 +78,14 @@ impl Core {
         }
     }
 
+    /// The copies of these keys are compared if there is room for it: nothing says that they differ, and nothing that they
+    /// do not.
+    pub(super) fn look_later(&self, keys: Vec<Vec<u8>>) {
+        for key in keys {
+            let _ = self.suspects.add(key);
+        }
+    }
+
     /// How many keys are suspected of having copies that differ.
     pub(crate) fn suspects(&self) -> usize {
         self.suspects.len()
