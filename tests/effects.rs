@@ -8,8 +8,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use redis::Value;
-use redis_ring::command::{ROWS, Replication, Support, delivered_up_to, plan, probes, wait_for_entries};
+use redis_ring::command::{ROWS, Replication, Support};
 
 use copy::{Pair, call};
 
@@ -231,23 +230,6 @@ async fn a_length_of_another_time_takes_nothing_from_a_stream() {
     pair.at_copy(added).await;
     pair.at_copy(trimmed).await;
     pair.compare("a trimming after a later entry").await;
-}
-
-#[tokio::test]
-async fn a_reader_waits_from_where_its_groups_stand() {
-    let mut pair = Pair::start().await;
-    pair.prepare("~5;GROUP;READ a 5;XADD {s}2 7-0 f v;XGROUP CREATE {s}2 g 3-0 ENTRIESREAD 0").await;
-    let read = call("XREADGROUP GROUP g b BLOCK 10 COUNT 3 NOACK STREAMS s {s}2 > >");
-    let plan = plan(&read).unwrap();
-    let answers = pair.answers(&probes(&read, &plan)).await;
-    let last = delivered_up_to(&read, &plan, &answers).unwrap();
-    assert_eq!(last, [b"5-0", b"3-0"]);
-    let wait = wait_for_entries(&read, &plan, &last);
-    assert_eq!(wait.get_packed_command(), call("XREAD COUNT 1 BLOCK 10 STREAMS s {s}2 5-0 3-0").get_packed_command());
-    let [Value::Map(streams)] = &pair.answers(&[wait]).await[..] else { panic!("one has entries") };
-    assert_eq!(streams.len(), 1);
-    let wait = wait_for_entries(&read, &plan, &[b"5-0".to_vec(), b"7-0".to_vec()]);
-    assert_eq!(pair.answers(&[wait]).await, [Value::Nil], "none has");
 }
 
 /// Calls on streams, for sequences of them by chance.

@@ -11,6 +11,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
 
@@ -21,8 +22,6 @@ use super::request::{Plan, Repeat, words};
 use super::row::{Effect, Role, Row};
 use super::state::{restore, state_probes};
 use reading::{elements, text};
-
-pub use groups::delivered_up_to;
 
 /// One command for the copies, and what a copy must answer to count as having it.
 #[derive(Clone, Debug)]
@@ -202,8 +201,9 @@ pub fn written_keys(cmd: &Cmd) -> Vec<Vec<u8>> {
 /// The keys that a call may write, each once.
 fn written<'a>(row: &Row, cmd: &'a Cmd) -> Vec<&'a [u8]> {
     let mut written = Vec::new();
+    let mut seen = HashSet::new();
     let found = keys(row, words(cmd), |key| {
-        if key.role == Role::Writes && !written.contains(&key.bytes) {
+        if key.role == Role::Writes && seen.insert(key.bytes) {
             written.push(key.bytes);
         }
     });

@@ -27,7 +27,7 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
-pub use effect::{Carried, Expect, Unreadable, at_its_place, delivered_up_to, effect, keys_of, probes, written_keys};
+pub use effect::{Carried, Expect, Unreadable, at_its_place, effect, keys_of, probes, written_keys};
 pub use index::{lookup, lookup_sub, resolve};
 pub use keys::{Key, NoKeys, keys};
 pub use member::on_member;
@@ -45,4 +45,4 @@ pub use script::{read_only, script_body, script_name, with_body};
 pub use split::{Part, merge, split};
 pub use state::{restore, state_probes};
 pub use table::ROWS;
-pub use wait::{awaited, competes, from_now, longest_wait, wait_for_entries, with_wait, with_words, without_wait};
+pub use wait::{awaited, competes, from_now, longest_wait, with_words};

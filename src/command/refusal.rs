@@ -35,8 +35,6 @@ pub enum RefusalKind {
     /// The table has no such command, so neither its keys nor its effect are known, and guessing could write a key to
     /// the wrong member.
     Unknown,
-    /// A later version will run it.
-    NotYet,
     /// It cannot mean anything on a ring.
     Never,
     /// The command is fine and this call of it is not.
@@ -50,7 +48,6 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.kind {
             RefusalKind::Unknown => "is not known to the ring",
-            RefusalKind::NotYet => "does not run on a ring yet",
             RefusalKind::Never => "cannot run on a ring",
             RefusalKind::Usage => "was not sent",
         };
@@ -67,10 +64,6 @@ impl Error for Refusal {}
 impl Refusal {
     pub(super) fn never(row: &'static Row, why: &'static Why) -> Self {
         Self::new(row, RefusalKind::Never, why.reason, why.hint)
-    }
-
-    pub(super) fn not_yet(row: &'static Row, why: &'static Why) -> Self {
-        Self::new(row, RefusalKind::NotYet, why.reason, why.hint)
     }
 
     /// For a name that the table does not have.

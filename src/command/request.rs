@@ -206,7 +206,6 @@ pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
     };
     match row.support {
         Support::Runs => {}
-        Support::NotYet(why) => return Err(Refusal::not_yet(row, why)),
         Support::Never(why) => return Err(Refusal::never(row, why)),
     }
     if !row.accepts(count) {
@@ -494,7 +493,6 @@ where
 #[cold]
 fn refuse(row: &'static Row, support: Support) -> Refusal {
     match support {
-        Support::NotYet(why) => Refusal::not_yet(row, why),
         Support::Never(why) => Refusal::never(row, why),
         // Nothing refuses what runs.
         Support::Runs => Refusal::wrong_count(row),

@@ -389,8 +389,6 @@ pub enum Caching {
 pub enum Support {
     /// It runs, at least in some of its forms.
     Runs,
-    /// A later version will run it.
-    NotYet(&'static Why),
     /// It cannot mean anything on a ring.
     Never(&'static Why),
 }

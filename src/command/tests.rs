@@ -397,7 +397,7 @@ fn the_rows_agree_with_themselves() {
                 assert!(!told, "{name}: nobody knows what the copies get");
                 continue;
             }
-            Support::NotYet(why) | Support::Never(why) => why,
+            Support::Never(why) => why,
         };
         for text in [why.reason, why.hint] {
             assert!(text.starts_with(|first: char| first.is_lowercase()) && !text.ends_with('.'), "{name}: {text}");

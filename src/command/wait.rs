@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, cmd};
+use redis::Cmd;
 
 use super::keys::keys;
 use super::options::given;
@@ -22,62 +22,6 @@ pub fn longest_wait(cmd: &Cmd, plan: &Plan<'_>) -> Option<Option<Duration>> {
     // A server counts in milliseconds, with a sign.
     i64::try_from(wait.as_millis()).ok()?;
     Some((!wait.is_zero()).then_some(wait))
-}
-
-/// The same call with this longest wait, rounded up to a millisecond and at least one: 0 would be for ever. A call that does
-/// not wait stays as it is.
-#[must_use]
-pub fn with_wait(cmd: &Cmd, plan: &Plan<'_>, remaining: Duration) -> Cmd {
-    let Plan::Wait { at, unit, .. } = *plan else { return cmd.clone() };
-    let millis = remaining.as_nanos().div_ceil(1_000_000).max(1);
-    let text = match unit {
-        Unit::Milliseconds => millis.to_string(),
-        Unit::Seconds => format!("{}.{:03}", millis / 1000, millis % 1000),
-    };
-    let mut changed = Cmd::new();
-    for (position, word) in words(cmd).enumerate() {
-        match word {
-            _ if position == at => changed.arg(&text),
-            Some(word) => changed.arg(word),
-            // No call that waits has a cursor.
-            None => &mut changed,
-        };
-    }
-    changed
-}
-
-/// The same call without its `BLOCK` option. A call that waits by a fixed argument, or not at all, stays as it is.
-#[must_use]
-pub fn without_wait(cmd: &Cmd, plan: &Plan<'_>) -> Cmd {
-    let Plan::Wait { at, unit: Unit::Milliseconds, .. } = *plan else { return cmd.clone() };
-    let mut changed = Cmd::new();
-    for (position, word) in words(cmd).enumerate() {
-        if position + 1 != at && position != at {
-            changed.arg(word);
-        }
-    }
-    changed
-}
-
-/// An `XREAD` that waits as long as this `XREADGROUP … BLOCK` would, until one of its streams has an entry beyond the id that
-/// `last_ids` gives for it. One entry is enough to know, so it asks for one.
-///
-/// It is a call that waits like any other: [`plan`](super::plan) and [`with_wait`] take it.
-#[must_use]
-pub fn wait_for_entries(call: &Cmd, plan: &Plan<'_>, last_ids: &[Vec<u8>]) -> Cmd {
-    let mut wait = cmd("XREAD");
-    wait.arg("COUNT").arg(1);
-    if let Plan::Wait { at, unit: Unit::Milliseconds, .. } = *plan {
-        wait.arg("BLOCK").arg(words(call).nth(at).flatten());
-    }
-    wait.arg("STREAMS");
-    // A plan was made of these keys, so they are found.
-    let found = keys(plan.row(), words(call), |key| {
-        wait.arg(key.bytes);
-    });
-    debug_assert!(found.is_ok(), "a call with a plan has keys");
-    wait.arg(last_ids);
-    wait
 }
 
 /// The keys at one of which something must come for this call to end its wait.

@@ -42,6 +42,8 @@ pub(super) enum Done {
 
 /// What became of a batch: one for each step, and who failed.
 pub(super) struct Ended {
+    /// The steps, for those that run again; none where nobody knows what became of them.
+    pub(super) steps: Vec<Step>,
     pub(super) done: Vec<Done>,
     pub(super) failures: Failures,
     /// Whether the server refused the whole transaction.
@@ -53,7 +55,7 @@ pub(super) struct Ended {
 impl Ended {
     /// The end of steps of which nobody knows more than this.
     pub(super) fn of(done: Vec<Done>) -> Ended {
-        Ended { done, failures: Failures::new(), aborted: false, untold: Vec::new() }
+        Ended { steps: Vec::new(), done, failures: Failures::new(), aborted: false, untold: Vec::new() }
     }
 
     /// Gives the copies the state of the keys of what could not be told.
@@ -164,7 +166,7 @@ impl Batch {
             Ok(None) => return self.nonsense(),
             Err(fault) => return self.lost(&fault),
         };
-        let again = self.unavailable(&answered);
+        let again = self.unavailable(&answered, aborted);
         if again.is_empty() {
             self.snapshot.seat(self.owners.primary()).node.succeeded();
         }
@@ -184,7 +186,7 @@ impl Batch {
                 }
             }
         }
-        if let Some(early) = self.early.take_if(|_| again.is_empty()) {
+        if let Some(early) = self.early.take_if(|_| again.is_empty() && !aborted) {
             let _ = early.send(answered.iter().map(|answered| answered.reply.clone()).collect());
         }
         let settled = if carried.is_empty() {
@@ -198,7 +200,8 @@ impl Batch {
 
     /// Sends the primary and the copies the same at the same time: nobody stands in line for these keys, and what all
     /// steps write is the same wherever it runs.
-    async fn run_at_once(self) -> Ended {
+    async fn run_at_once(mut self) -> Ended {
+        let early = self.early.take();
         let (wire, shape) = self.wire();
         let written = self.steps.iter().filter(|step| step.copying.writes());
         let sent: Vec<Carried> = written.map(|step| Carried { cmd: step.cmd.clone(), expect: Expect::Any }).collect();
@@ -212,13 +215,22 @@ impl Batch {
         };
         let write_ms = self.core.write_ms;
         let copying = join_all(links.iter().map(|(_, link)| link.batch_of_copies(&copied, write_ms)));
-        let (replies, copies) = both(pin!(link.batch(&wire, write_ms)), pin!(copying)).await;
-        let answered = match replies.map(|replies| self.read(replies, &shape)) {
+        let first = async {
+            let answered = link.batch(&wire, write_ms).await.map(|replies| self.read(replies, &shape));
+            if let (Some(early), Ok(Some((answered, _)))) = (early, &answered)
+                && self.unavailable(answered, false).is_empty()
+            {
+                let _ = early.send(answered.iter().map(|answered| answered.reply.clone()).collect());
+            }
+            answered
+        };
+        let (answered, copies) = both(pin!(first), pin!(copying)).await;
+        let answered = match answered {
             Ok(Some((answered, _))) => answered,
             Ok(None) => return self.nonsense(),
             Err(fault) => return self.lost(&fault),
         };
-        let again = self.unavailable(&answered);
+        let again = self.unavailable(&answered, false);
         let written = self.steps.iter().zip(&answered).filter(|(step, _)| step.copying.writes());
         let expected: Vec<Carried> = sent
             .into_iter()
@@ -296,17 +308,21 @@ impl Batch {
         Some((each.collect::<Option<_>>()?, false))
     }
 
-    /// The steps that the primary cannot serve now and of whose keys it has executed nothing.
-    fn unavailable(&self, answered: &[Answered]) -> HashSet<usize> {
-        let refused = |at: &usize| answered.get(*at).is_some_and(|a| judge(&a.reply) == Verdict::Unavailable);
-        let mut executed: HashSet<u32> = HashSet::new();
-        for (at, step) in self.steps.iter().enumerate().filter(|(at, _)| !refused(at)) {
-            let _ = at;
-            executed.extend(step.tokens.all().iter().map(|token| token.0));
+    /// The steps that the primary cannot serve now and of whose keys it has written nothing. Of a transaction all or none.
+    fn unavailable(&self, answered: &[Answered], aborted: bool) -> HashSet<usize> {
+        let refused: Vec<bool> =
+            answered.iter().map(|answered| judge(&answered.reply) == Verdict::Unavailable).collect();
+        if self.atomic {
+            let all = aborted && refused.contains(&true);
+            return if all { (0..self.steps.len()).collect() } else { HashSet::new() };
         }
-        let free = |step: &Step| !step.tokens.all().iter().any(|token| executed.contains(&token.0));
-        let all = self.steps.iter().enumerate().filter(|(at, step)| refused(at) && (free(step) || self.atomic));
-        all.map(|(at, _)| at).collect()
+        let mut written: HashSet<u32> = HashSet::new();
+        for (step, _) in self.steps.iter().zip(&refused).filter(|(step, refused)| step.copying.writes() && !**refused) {
+            written.extend(step.tokens.all().iter().map(|token| token.0));
+        }
+        let free = |step: &Step| !step.tokens.all().iter().any(|token| written.contains(&token.0));
+        let again = self.steps.iter().zip(refused).enumerate().filter(|(_, (step, refused))| *refused && free(step));
+        again.map(|(at, _)| at).collect()
     }
 
     /// Sends the copies what they get, and looks at what they say.
@@ -461,7 +477,7 @@ impl Batch {
     }
 
     fn end(
-        self,
+        mut self,
         answered: Vec<Answered>,
         aborted: bool,
         untold: Vec<Vec<u8>>,
@@ -493,11 +509,12 @@ impl Batch {
             Err(error) if step.copying.writes() => Done::Failed(error.clone()),
             Ok(()) | Err(_) => Done::Replied(answered.reply),
         });
-        Ended { done: done.collect(), failures, aborted, untold }
+        let done = done.collect();
+        Ended { steps: std::mem::take(&mut self.steps), done, failures, aborted, untold }
     }
 
     /// The primary did not answer.
-    fn lost(self, fault: &Fault) -> Ended {
+    fn lost(mut self, fault: &Fault) -> Ended {
         let primary = self.owners.primary();
         let unsent = matches!(fault, Fault::Full);
         if !unsent {
@@ -517,6 +534,7 @@ impl Batch {
         });
         let done = done.collect();
         Ended {
+            steps: std::mem::take(&mut self.steps),
             done,
             failures: vec![(self.id(primary).clone(), fault.to_string())],
             aborted: false,

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
+use futures_util::stream::FuturesUnordered;
 use redis::{Pipeline, Value};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -17,18 +17,22 @@ use tracing::Instrument;
 
 use super::batch::{Batch, Done, Ended};
 use super::owners::Owners;
-use super::read::{first_choice, hurry, may_hedge, no_owner, read};
+use super::read::{hurry, in_order, may_hedge, no_owner, read};
 use super::reply::{Verdict, judge};
 use super::round::Failures;
 use super::steps::Step;
 use super::write::{deadline, owners, pause};
 use super::{Core, Senders, Snapshot};
 use crate::error::{Error, ErrorKind, Outcome};
+use crate::node::{Fault, Link};
 use crate::placement::{MemberIndex, Token};
 use crate::policy::WritePolicy;
 
 /// How many reads of a group that did not answer as one may wait at the same time.
 const SINGLE_READS: usize = 1024;
+
+/// How many commands a server executes in a millisecond at the least, its replies under way included.
+const COMMANDS_IN_A_MS: usize = 50;
 
 /// What became of all steps.
 pub(super) struct Ran {
@@ -79,19 +83,23 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
         for (number, result) in read.into_iter().flatten() {
             set(&mut results, number, result);
         }
-        for (group, ended) in ended {
-            aborted |= ended.aborted;
+        for (numbers, ended) in ended {
+            aborted = ended.aborted;
             failures.extend(ended.failures);
-            for ((number, step), done) in group.into_iter().zip(ended.done) {
-                match done {
-                    Done::Replied(value) => set(&mut results, number, Ok(value)),
-                    Done::Failed(error) => set(&mut results, number, Err(error)),
-                    Done::Again { unknown: maybe } => {
+            let mut steps = ended.steps.into_iter();
+            for (number, done) in numbers.into_iter().zip(ended.done) {
+                let step = steps.next();
+                match (done, step) {
+                    (Done::Replied(value), _) => set(&mut results, number, Ok(value)),
+                    (Done::Failed(error), _) => set(&mut results, number, Err(error)),
+                    (Done::Again { unknown: maybe }, Some(step)) => {
                         if maybe {
                             unknown.insert(number);
                         }
                         pending.push((number, step));
                     }
+                    // What is to run again comes back.
+                    (Done::Again { .. }, None) => {}
                 }
             }
         }
@@ -170,6 +178,10 @@ fn by_owners(
     }
     for (number, step) in pending {
         let token = step.tokens.first();
+        if !live_together(snapshot, &step) {
+            waiting.push((number, step));
+            continue;
+        }
         let home = *homes.entry(token.0).or_insert_with(|| {
             let owners = owners(core, snapshot, token, failures)?;
             let key = (owners.all().to_vec(), owners.missing().to_vec());
@@ -186,9 +198,20 @@ fn by_owners(
     groups
 }
 
+/// Whether the keys of a part still have the same owners. The ring may have changed since it was taken apart, and then
+/// it must not be written: some of its keys would be at members that do not own them.
+fn live_together(snapshot: &Snapshot, step: &Step) -> bool {
+    let owners = |token: &Token| snapshot.topology().writers(*token);
+    match step.tokens.all() {
+        [] | [_] => true,
+        [first, others @ ..] => others.iter().all(|other| owners(other).eq(owners(first))),
+    }
+}
+
 /// A batch on its way.
 struct Begun {
-    steps: Pending,
+    /// Which of all steps they are.
+    numbers: Vec<usize>,
     task: JoinHandle<Ended>,
     early: Option<oneshot::Receiver<Vec<Value>>>,
 }
@@ -201,31 +224,31 @@ fn begin(core: &Arc<Core>, snapshot: &Arc<Snapshot>, group: Group, atomic: bool,
         let (sender, receiver) = oneshot::channel();
         (early, acknowledged) = (Some(sender), Some(receiver));
     }
-    let steps = group.steps.iter().map(|(_, step)| step.clone()).collect();
+    let (numbers, steps) = group.steps.into_iter().unzip();
     let batch =
         Batch { core: Arc::clone(core), snapshot: Arc::clone(snapshot), owners: group.owners, steps, atomic, early };
     let running = batch.begin(cx);
     let task = core.runtime.spawn(running.in_current_span());
-    Begun { steps: group.steps, task, early: acknowledged }
+    Begun { numbers, task, early: acknowledged }
 }
 
 impl Begun {
-    async fn end(self) -> (Pending, Ended) {
-        let Begun { steps, task, early } = self;
+    async fn end(self) -> (Vec<usize>, Ended) {
+        let Begun { numbers, task, early } = self;
         if let Some(early) = early
             && let Ok(replies) = early.await
         {
             let done = replies.into_iter().map(Done::Replied).collect();
-            return (steps, Ended::of(done));
+            return (numbers, Ended::of(done));
         }
         let ended = task.await.unwrap_or_else(|error| {
             let error = Error::new(ErrorKind::Disconnected, "the runtime ended while a write was under way")
                 .with_outcome(Outcome::Unknown)
                 .with_source(error);
-            let done = steps.iter().map(|_| Done::Failed(error.clone())).collect();
+            let done = numbers.iter().map(|_| Done::Failed(error.clone())).collect();
             Ended::of(done)
         });
-        (steps, ended)
+        (numbers, ended)
     }
 }
 
@@ -253,69 +276,79 @@ fn by_readers(snapshot: &Snapshot, pending: Pending) -> Vec<Pending> {
     groups
 }
 
-/// Reads a group in one message from the owner that is asked first, and each key on its own where that does not answer.
+/// Reads a group in one message from the owner that is asked first, likewise from the next where that one fails or says
+/// nothing, and each key on its own where all did.
 async fn read_group(core: &Core, snapshot: &Arc<Snapshot>, group: Pending) -> Vec<(usize, Result<Value, Error>)> {
-    let one_by_one = |steps: Vec<(usize, Step)>| async move {
-        let each = steps.into_iter().map(|(number, step)| async move {
-            let token: Token = step.tokens.first();
-            let result = read(core, snapshot, &mut Senders::default(), &step.cmd, token).await;
-            (number, result.map_err(own))
-        });
-        futures_util::stream::iter(each).buffer_unordered(SINGLE_READS).collect::<Vec<_>>().await
-    };
+    if group.len() == 1 {
+        return one_by_one(core, snapshot, group).await;
+    }
     let token = group.first().map_or(Token(0), |(_, step)| step.tokens.first());
-    let Some((owner, link)) = first_choice(&core.options.read_policy, snapshot, token).filter(|_| group.len() > 1)
-    else {
-        return one_by_one(group).await;
-    };
     let mut wire = Pipeline::with_capacity(group.len());
     group.iter().for_each(|(_, step)| {
         wire.add_command(step.cmd.clone());
     });
-    let mut whole = pin!(link.batch(&wire, core.read_ms));
-    let hedge_ms = link.hedge_after_ms().min(core.read_ms);
-    let whole = loop {
+    // Whoever has much to do is not silent while doing it.
+    let longer = u64::try_from(group.len() / COMMANDS_IN_A_MS).unwrap_or(u64::MAX);
+    let mut owners = in_order(&core.options.read_policy, snapshot, token)
+        .filter_map(|owner| Some((owner, snapshot.seat(owner).trusted()?)));
+    let mut running = FuturesUnordered::new();
+    let mut newest: Option<&Arc<Link>> = None;
+    let mut next = true;
+    let answered = loop {
+        if std::mem::take(&mut next) {
+            newest = owners.next().map(|(owner, link)| {
+                if !running.is_empty() {
+                    core.counters.hedged_reads.add_one();
+                }
+                let wire = &wire;
+                running.push(async move { (owner, link.batch(wire, core.read_ms).await) });
+                link
+            });
+        }
+        let hedge_ms = newest.map_or(0, |link| (link.hedge_after_ms() + longer).min(core.read_ms));
         tokio::select! {
             biased;
-            replies = &mut whole => break Some(replies),
-            () = tokio::time::sleep(Duration::from_millis(hedge_ms)) => {
-                // As long as replies come in, the owner is at it.
-                if !link.heard_within(hedge_ms) && (link.is_silent() || may_hedge(link)) {
-                    break None;
+            ended = running.next() => match ended {
+                None => break None,
+                Some((owner, Ok(replies))) if replies.len() == group.len() => break Some((owner, replies)),
+                Some((owner, result)) => {
+                    if !matches!(result, Err(Fault::Full)) {
+                        snapshot.seat(owner).node.failed();
+                    }
+                    next = true;
                 }
+            },
+            () = tokio::time::sleep(Duration::from_millis(hedge_ms)), if newest.is_some() => {
+                // As long as replies come in, the owner is at it.
+                next = newest.is_some_and(|link| !link.heard_within(hedge_ms) && (link.is_silent() || may_hedge(link)));
             }
         }
     };
-    let node = &snapshot.seat(owner).node;
-    match whole {
-        Some(Ok(replies)) if replies.len() == group.len() => {
-            let mut done = Vec::with_capacity(group.len());
-            let mut left = Pending::new();
-            for ((number, step), reply) in group.into_iter().zip(replies) {
-                match judge(&reply) {
-                    Verdict::Answer | Verdict::OutOfMemory => done.push((number, Ok(reply))),
-                    Verdict::Unavailable => left.push((number, step)),
-                }
-            }
-            if left.is_empty() {
-                node.succeeded();
-            } else {
-                node.failed();
-                done.extend(one_by_one(left).await);
-            }
-            done
-        }
-        Some(result) => {
-            if !matches!(result, Err(crate::node::Fault::Full)) {
-                node.failed();
-            }
-            one_by_one(group).await
-        }
-        None => {
-            core.counters.hedged_reads.add_one();
-            one_by_one(group).await
+    let Some((owner, replies)) = answered else { return one_by_one(core, snapshot, group).await };
+    let mut done = Vec::with_capacity(group.len());
+    let mut left = Pending::new();
+    for ((number, step), reply) in group.into_iter().zip(replies) {
+        match judge(&reply) {
+            Verdict::Answer | Verdict::OutOfMemory => done.push((number, Ok(reply))),
+            Verdict::Unavailable => left.push((number, step)),
         }
     }
+    let node = &snapshot.seat(owner).node;
+    if left.is_empty() {
+        node.succeeded();
+    } else {
+        node.failed();
+        done.extend(one_by_one(core, snapshot, left).await);
+    }
+    done
+}
+
+async fn one_by_one(core: &Core, snapshot: &Arc<Snapshot>, steps: Pending) -> Vec<(usize, Result<Value, Error>)> {
+    let each = steps.into_iter().map(|(number, step)| async move {
+        let result = read(core, snapshot, &mut Senders::default(), &step.cmd, step.tokens.first()).await;
+        (number, result.map_err(own))
+    });
+    futures_util::stream::iter(each).buffer_unordered(SINGLE_READS).collect().await
 }
 
 /// The ring's own error of a read.

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerError, Value};
 
 use super::groups;
+use super::script::Brought;
 use super::split::{self, Parts};
 use super::steps::{Step, Tokens};
 use super::{Core, Senders, Snapshot, script};
 use crate::command::{self, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::placement::Token;
-use crate::policy::ScriptPolicy;
 
 /// Runs a pipeline, atomic or not: the replies of all commands, or of a transaction's EXEC alone.
 ///
@@ -25,16 +27,29 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, pipeline: &Pipe
     let mut snapshot = Arc::clone(first);
     let mut results: Vec<Result<Value>> = Vec::with_capacity(pipeline.len());
     let mut stretch = Stretch::default();
+    let mut messages: Vec<&Cmd> = Vec::new();
     for cmd in pipeline.cmd_iter() {
-        if let Some(alone) = stretch.add(core, &snapshot, cmd) {
+        let turn = stretch.add(core, &snapshot, cmd);
+        if !messages.is_empty() && !matches!(turn, Turn::Message) {
+            send(core, &snapshot, std::mem::take(&mut messages), &mut results).await;
+        }
+        match turn {
+            Turn::Added => {}
             // What concerns no key in particular sees all that stands before it, and nothing that stands behind it.
-            std::mem::take(&mut stretch).run(core, &snapshot, &mut results).await;
-            let reply = core.run(&snapshot, &mut Senders::default(), alone).await;
-            results.push(reply.map_err(groups::own));
-            // It may have taken long.
-            snapshot = core.snapshot.load_full();
+            Turn::Message => {
+                std::mem::take(&mut stretch).run(core, &snapshot, &mut results).await;
+                messages.push(cmd);
+            }
+            Turn::Alone => {
+                std::mem::take(&mut stretch).run(core, &snapshot, &mut results).await;
+                let reply = core.run(&snapshot, &mut Senders::default(), cmd).await;
+                results.push(reply.map_err(groups::own));
+                // It may have taken long.
+                snapshot = core.snapshot.load_full();
+            }
         }
     }
+    send(core, &snapshot, messages, &mut results).await;
     stretch.run(core, &snapshot, &mut results).await;
     if let Some(Err(first)) = results.first()
         && results.iter().all(Result::is_err)
@@ -44,11 +59,35 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, pipeline: &Pipe
     Ok(results.into_iter().map(|result| result.unwrap_or_else(|error| in_place(&error))).collect())
 }
 
+/// Sends messages, and questions that any member answers, side by side. They are on the wire in their order.
+async fn send(core: &Arc<Core>, snapshot: &Arc<Snapshot>, messages: Vec<&Cmd>, results: &mut Vec<Result<Value>>) {
+    // A list of boxes: the compiler does not see through the lifetimes of a lazy one.
+    let mut sent: Vec<BoxFuture<'_, Result<Value>>> = Vec::with_capacity(messages.len());
+    for cmd in messages {
+        sent.push(Box::pin(async move { core.run(snapshot, &mut Senders::default(), cmd).await.map_err(groups::own) }));
+    }
+    results.extend(futures_util::stream::iter(sent).buffered(MESSAGES).collect::<Vec<_>>().await);
+}
+
+/// How many messages of a pipeline may be on their way at once.
+const MESSAGES: usize = 1024;
+
+/// When a command of a pipeline runs.
+enum Turn {
+    /// With those before and after it.
+    Added,
+    /// After those before it, together with others of its kind.
+    Message,
+    /// After those before it and before those behind it.
+    Alone,
+}
+
 /// Commands that run side by side, but for those of one key.
 #[derive(Default)]
 struct Stretch<'a> {
     steps: Vec<Step>,
     entries: Vec<Entry<'a>>,
+    brought: Brought,
 }
 
 enum Entry<'a> {
@@ -58,34 +97,35 @@ enum Entry<'a> {
 }
 
 impl<'a> Stretch<'a> {
-    /// Adds a command; gives it back if it must run alone.
-    fn add(&mut self, core: &Core, snapshot: &Snapshot, cmd: &'a Cmd) -> Option<&'a Cmd> {
+    /// Adds a command, if it runs with others.
+    fn add(&mut self, core: &Core, snapshot: &Snapshot, cmd: &'a Cmd) -> Turn {
         let plan = match command::plan(cmd) {
             Ok(plan) => plan,
-            Err(refusal) if refusal.kind == command::RefusalKind::Unknown => return Some(cmd),
+            Err(refusal) if refusal.kind == command::RefusalKind::Unknown => return Turn::Alone,
             Err(refusal) => {
                 self.entries.push(Entry::Refused(core.refusal(refusal)));
-                return None;
+                return Turn::Added;
             }
         };
         match plan {
-            Plan::Read { row, .. } if row.answer == command::Answer::Part => return Some(cmd),
+            Plan::Read { row, .. } if row.answer == command::Answer::Part => return Turn::Alone,
             Plan::Read { key, .. } | Plan::Write { key, .. } => {
-                self.steps.push(step(core, cmd, &plan, Token::of_key(key)));
+                let token = Token::of_key(key);
+                // The servers of one owner have what came with the first call that it got.
+                let owner = snapshot.topology().serving().owners(token).first().map_or(0, |owner| u32::from(owner.0));
+                self.steps.push(step(core, cmd, &plan, token, owner, &mut self.brought));
                 self.entries.push(Entry::Step(self.steps.len() - 1));
             }
             Plan::Split { row, merge } => {
                 let parts = split::apart(snapshot, cmd, row, merge, &mut self.steps);
                 self.entries.push(Entry::Parts(cmd, parts));
             }
-            Plan::Wait { .. }
-            | Plan::Keyless { .. }
-            | Plan::WholeRing { .. }
-            | Plan::AnyMember { .. }
-            | Plan::Publish { .. }
-            | Plan::Channels { .. } => return Some(cmd),
+            Plan::Publish { .. } | Plan::AnyMember { .. } => return Turn::Message,
+            Plan::Wait { .. } | Plan::Keyless { .. } | Plan::WholeRing { .. } | Plan::Channels { .. } => {
+                return Turn::Alone;
+            }
         }
-        None
+        Turn::Added
     }
 
     async fn run(self, core: &Arc<Core>, snapshot: &Arc<Snapshot>, results: &mut Vec<Result<Value>>) {
@@ -119,6 +159,7 @@ pub(super) fn steps(core: &Core, pipeline: &Pipeline) -> Result<Vec<Step>> {
     let mut steps = Vec::with_capacity(pipeline.len());
     let mut home: Option<&[u8]> = None;
     let mut homeless = Vec::new();
+    let mut brought = Brought::default();
     for cmd in pipeline.cmd_iter() {
         let plan = command::plan(cmd).map_err(|refusal| core.refusal(refusal))?;
         let key = match plan {
@@ -127,9 +168,17 @@ pub(super) fn steps(core: &Core, pipeline: &Pipeline) -> Result<Vec<Step>> {
             }
             Plan::Read { key, .. } | Plan::Write { key, .. } | Plan::Wait { key, .. } => key,
             Plan::Publish { channel, .. } => channel,
-            Plan::AnyMember { .. } | Plan::Keyless { .. } => {
+            Plan::AnyMember { .. } => {
                 homeless.push(steps.len());
                 steps.push(Step::new(cmd, &plan, Tokens::One(Token(0)), false));
+                continue;
+            }
+            Plan::Keyless { row } => {
+                // As alone, in the form that cannot write.
+                let (cmd, row) =
+                    command::read_only(cmd, row).ok_or_else(|| not_in_transaction(row.upper, "it declares no keys"))?;
+                homeless.push(steps.len());
+                steps.push(Step::new(&cmd, &Plan::Keyless { row }, Tokens::One(Token(0)), false));
                 continue;
             }
             Plan::Split { row, .. } => {
@@ -143,7 +192,7 @@ pub(super) fn steps(core: &Core, pipeline: &Pipeline) -> Result<Vec<Step>> {
         if Token::of_key(first) != Token::of_key(key) {
             return Err(core.refusal(command::Refusal::different_tags(plan.row(), first, key)));
         }
-        steps.push(step(core, cmd, &plan, Token::of_key(key)));
+        steps.push(step(core, cmd, &plan, Token::of_key(key), 0, &mut brought));
     }
     // What concerns no key goes where the others go.
     let token = home.map_or(Token(0), Token::of_key);
@@ -155,12 +204,11 @@ pub(super) fn steps(core: &Core, pipeline: &Pipeline) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-fn step(core: &Core, cmd: &Cmd, plan: &Plan<'_>, token: Token) -> Step {
-    let repeat = core.options.script_policy == ScriptPolicy::Repeat;
-    let whole = script::among_others(core, cmd, plan.row());
+fn step(core: &Core, cmd: &Cmd, plan: &Plan<'_>, token: Token, owner: u32, brought: &mut Brought) -> Step {
+    let whole = script::among_others(core, cmd, plan.row(), owner, brought);
     match whole.as_ref().map(|whole| (whole, command::plan(whole))) {
-        Some((whole, Ok(plan))) => Step::new(whole, &plan, Tokens::One(token), repeat),
-        Some((_, Err(_))) | None => Step::new(cmd, plan, Tokens::One(token), repeat),
+        Some((whole, Ok(plan))) => Step::new(whole, &plan, Tokens::One(token), script::repeats(core, plan.row())),
+        Some((_, Err(_))) | None => Step::new(cmd, plan, Tokens::One(token), script::repeats(core, plan.row())),
     }
 }
 

@@ -250,6 +250,10 @@ impl<'a> Race<'a> {
             if seat.node.is_trusted() && !link.is_silent() {
                 return Some((Arc::clone(&seat.node), link));
             }
+            // That another is slow is no reason to take an old value from one that is known to have missed a write.
+            if seat.node.has_missed_a_write() && !self.running.is_empty() {
+                continue;
+            }
             in_trouble = in_trouble.or_else(|| Some((Arc::clone(&seat.node), link)));
         }
         in_trouble

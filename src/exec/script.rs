@@ -3,6 +3,7 @@
 //! A server that was restarted has forgotten its scripts. Where one says so, the call is sent again with the script's text,
 //! if this client has seen it, and the server knows it from then on.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use redis::{Cmd, Value};
@@ -11,7 +12,7 @@ use super::groups;
 use super::read::read;
 use super::steps::{Step, Tokens};
 use super::{Core, Senders, Snapshot, whole};
-use crate::command::{self, Row};
+use crate::command::{self, Row, Script};
 use crate::error::{Error, ErrorKind, Result};
 use crate::placement::Token;
 use crate::policy::ScriptPolicy;
@@ -21,8 +22,7 @@ pub(super) async fn write(core: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd)
     let run = async |cmd: &Cmd| {
         let plan = command::plan(cmd).map_err(|refusal| core.refusal(refusal))?;
         let token = plan.key().map_or(Token(0), Token::of_key);
-        let repeat = core.options.script_policy == ScriptPolicy::Repeat;
-        groups::one(core, snapshot, Step::new(cmd, &plan, Tokens::One(token), repeat)).await
+        groups::one(core, snapshot, Step::new(cmd, &plan, Tokens::One(token), repeats(core, plan.row()))).await
     };
     let row = command::plan(cmd).map(|plan| plan.row()).map_err(|refusal| core.refusal(refusal))?;
     learn(core, cmd, row);
@@ -68,17 +68,33 @@ pub(super) async fn keyless(
             .with_hint("declare the keys that it uses");
         return Err(error.into());
     };
-    let reply = whole::ask_any(core, snapshot, &cmd).await?;
+    let reply = whole::ask_patiently(core, snapshot, &cmd).await?;
     match again(core, &cmd, row, &reply) {
-        Some(whole) => whole::ask_any(core, snapshot, &whole).await,
+        Some(whole) => whole::ask_patiently(core, snapshot, &whole).await,
         None => Ok(reply),
     }
 }
 
+/// Whether the copies run the scripts of this command too. Not where each of them may lack what it names: they get the
+/// state then.
+pub(super) fn repeats(core: &Core, row: &Row) -> bool {
+    core.options.script_policy == ScriptPolicy::Repeat && row.script == Script::Body
+}
+
+/// The scripts of a pipeline that go along with it, by their names and the owners that they are brought to.
+#[derive(Default)]
+pub(super) struct Brought(HashSet<(Vec<u8>, u32)>);
+
 /// The call as it is sent among others, whose turn comes before its server could say that it lacks the script: with the
-/// text, if this client has seen it.
-pub(super) fn among_others(core: &Core, cmd: &Cmd, row: &Row) -> Option<Cmd> {
+/// text, if this client has seen it. Once for each owner is enough: whoever comes later
+/// finds it there.
+pub(super) fn among_others(core: &Core, cmd: &Cmd, row: &Row, owner: u32, brought: &mut Brought) -> Option<Cmd> {
     learn(core, cmd, row);
+    let name = command::script_name(cmd, row)?;
+    // What the copies run too they must all get whole.
+    if core.options.script_policy == ScriptPolicy::CopyState && !brought.0.insert((name.to_ascii_lowercase(), owner)) {
+        return None;
+    }
     whole_of(core, cmd, row)
 }
 

@@ -158,7 +158,14 @@ impl Watched {
             let plan = command::plan(cmd).map_err(|refusal| self.core.refusal(refusal))?;
             match plan {
                 Plan::Read { key, .. } | Plan::Write { key, .. } | Plan::Wait { key, .. } => self.at_home(plan, key)?,
-                Plan::Keyless { .. } | Plan::AnyMember { .. } => {}
+                Plan::AnyMember { .. } => {}
+                Plan::Keyless { .. } => {
+                    return Err(refused(
+                        plan,
+                        "it declares no keys",
+                        "declare those that it uses, or send it on its own",
+                    ));
+                }
                 Plan::Split { row, .. } => return Err(self.core.refusal(Refusal::of_strangers(cmd, row))),
                 Plan::WholeRing { .. } | Plan::Channels { .. } | Plan::Publish { .. } => {
                     return Err(refused(plan, "it does not concern these keys alone", "send it on its own"));

@@ -257,9 +257,11 @@ pub(super) fn owners(
         let topology = &snapshot.topology;
         let mut owners = Owners::new();
         let mut outdated = false;
+        let mut known_to_lack = false;
         for owner in topology.writers(token) {
             let seat = snapshot.seat(owner);
             if seat.up && seat.live().is_some() {
+                known_to_lack |= seat.node.has_missed_a_write();
                 owners.add_connected(owner);
             } else {
                 outdated |= seat.up && seat.node.link().is_some_and(|link| link.is_open());
@@ -271,6 +273,10 @@ pub(super) fn owners(
             relink(&core.snapshot, &core.making);
             *snapshot = core.snapshot.load_full();
             continue;
+        }
+        if known_to_lack {
+            // What a write depends on, and what a script leaves, must not be an old state.
+            owners.put_last(|owner| snapshot.seat(owner).node.has_missed_a_write());
         }
         if !failures.is_empty() {
             owners.put_last(|owner| failures.iter().any(|(id, _)| id == snapshot.seat(owner).node.id()));

@@ -106,7 +106,6 @@ fn title(group: &str) -> &'static str {
 fn runs_on(row: &Row) -> &'static str {
     match row.support {
         Support::Runs => {}
-        Support::NotYet(_) => return "not yet",
         // Some that concern one member would work against the ring even there, and their way around is another.
         Support::Never(why) if why.hint.contains("client.on") => return "one member",
         Support::Never(_) => return "nowhere",
@@ -161,7 +160,7 @@ fn notes(row: &Row) -> Vec<String> {
     let mut notes = Vec::new();
     match row.support {
         Support::Runs => {}
-        Support::NotYet(why) | Support::Never(why) => return vec![because(why)],
+        Support::Never(why) => return vec![because(why)],
     }
     match row.split {
         Split::PerKey(Merge::Sum) => notes.push("The reply is the sum".to_owned()),

@@ -141,7 +141,7 @@ impl Reviewed {
         match text.split_once(':') {
             None => this("support", text, &[("runs", "Support::Runs")]),
             Some((when, why)) => {
-                let when = this("support", when, &[("later", "Support::NotYet"), ("never", "Support::Never")])?;
+                let when = this("support", when, &[("never", "Support::Never")])?;
                 Ok(format!("{when}(&{})", self.why_named(why)?))
             }
         }

@@ -102,7 +102,8 @@ impl Pair {
                 (call.clone(), call.query_async(&mut self.at_primary).await.expect(&shown), Vec::new())
             }
             _ => {
-                let sent = command::without_wait(call, &plan);
+                // In a transaction nothing blocks.
+                let sent = call.clone();
                 let plan = command::plan(&sent).expect(&shown);
                 let probes = command::probes(&sent, &plan);
                 let mut pipe = redis::pipe();
@@ -159,15 +160,6 @@ impl Pair {
             Expect::Any => true,
         };
         (reply, met)
-    }
-
-    /// What the primary answers.
-    pub async fn answers(&mut self, probes: &[Cmd]) -> Vec<Value> {
-        let mut answers = Vec::new();
-        for probe in probes {
-            answers.push(probe.query_async(&mut self.at_primary).await.expect("an answer"));
-        }
-        answers
     }
 
     /// The ids of a stream's entries on the primary, and some that it never had.

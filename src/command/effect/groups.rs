@@ -8,7 +8,7 @@ use redis::{Cmd, Value, cmd};
 
 use super::super::keys::keys;
 use super::super::options::given;
-use super::super::request::{Plan, words};
+use super::super::request::words;
 use super::super::row::Row;
 use super::reading::{elements, field, integer, milliseconds, text};
 use super::{Carried, Expect, Unreadable, carried, count, word};
@@ -135,22 +135,6 @@ pub(super) fn delivered(row: &Row, call: &Cmd, reply: &Value, answers: &[Value])
         copies.push(member.stands(groups)?);
     }
     if rest.is_empty() { Ok(copies) } else { Err(Unreadable) }
-}
-
-/// The id that the group of each stream of an `XREADGROUP` has been given last, as the `answers` to its
-/// [`probes`](super::probes) say: where [`wait_for_entries`](super::super::wait_for_entries) has to begin.
-///
-/// # Errors
-///
-/// [`Unreadable`] if an answer has an unexpected form.
-pub fn delivered_up_to(cmd: &Cmd, plan: &Plan<'_>, answers: &[Value]) -> Result<Vec<Vec<u8>>, Unreadable> {
-    let streams = Stream::all(plan.row(), cmd);
-    let (_, of_streams) = of_each(&streams, answers)?;
-    let last_id = |(stream, answers): (&Stream<'_>, &[Value])| {
-        let group = stream.member.group_in(answers.first().ok_or(Unreadable)?)?;
-        Ok(text(field(group, "last-delivered-id")?.ok_or(Unreadable)?)?.to_vec())
-    };
-    streams.iter().zip(of_streams).map(last_id).collect()
 }
 
 /// The time, and the two other answers for each stream.

@@ -9,10 +9,19 @@ use super::super::{Core, Seat, Snapshot};
 use super::Tries;
 use crate::command;
 use crate::error::{Error, ErrorKind};
-use crate::node::Link;
+use crate::node::{Fault, Link};
 
 /// Asks a member, by chance, and the next one where it does not answer. Those that keep failing come last.
 pub(in crate::exec) async fn ask(core: &Core, first: &Arc<Snapshot>, cmd: &Cmd) -> RedisResult<Value> {
+    asked(core, first, cmd, false).await
+}
+
+/// As [`ask`], for what may take its time, as a script does: being slow is no reason to run it elsewhere as well.
+pub(in crate::exec) async fn ask_patiently(core: &Core, first: &Arc<Snapshot>, cmd: &Cmd) -> RedisResult<Value> {
+    asked(core, first, cmd, true).await
+}
+
+async fn asked(core: &Core, first: &Arc<Snapshot>, cmd: &Cmd, patient: bool) -> RedisResult<Value> {
     let mut tries = Tries::new(core, first);
     loop {
         let mut failures = Vec::new();
@@ -20,13 +29,20 @@ pub(in crate::exec) async fn ask(core: &Core, first: &Arc<Snapshot>, cmd: &Cmd) 
         let last = members.len().saturating_sub(1);
         for (nth, (seat, link)) in members.into_iter().enumerate() {
             // All say the same, so a slow one is left for the next.
-            let ms = if nth < last { link.hedge_after_ms().clamp(20, core.read_ms.max(20)) } else { core.read_ms };
+            let ms = match patient || nth == last {
+                true => core.read_ms,
+                false => link.hedge_after_ms().clamp(20, core.read_ms.max(20)),
+            };
             let why = match link.read(cmd, ms).await {
                 Ok(value) if judge(&value) == Verdict::Answer => {
                     seat.node.succeeded();
                     return Ok(value);
                 }
                 Ok(_) => "it cannot serve now".to_owned(),
+                Err(Fault::Late) if patient => {
+                    failures.push(format!("{}: {}", seat.node.id(), Fault::Late));
+                    continue;
+                }
                 Err(fault) => fault.to_string(),
             };
             seat.node.failed();

@@ -21,7 +21,7 @@ use super::{Core, Snapshot};
 use crate::command::{Row, Wide};
 use crate::error::{Error, ErrorKind, Result};
 
-pub(super) use any::ask as ask_any;
+pub(super) use any::{ask as ask_any, ask_patiently};
 pub(super) use scan::part as scan;
 pub(crate) use scan::{Part, Position};
 pub use size::DbSize;

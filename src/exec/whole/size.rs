@@ -68,7 +68,8 @@ async fn sum(core: &Core, view: &View<'_>) -> Result<DbSize, Error> {
     }
     let expected = topology.serving().copies() as u64;
     if silent.is_empty() && view.is_whole() && expected > 0 {
-        let exact = topology.phase() == Phase::Still && copies.is_multiple_of(expected);
+        let lacking = view.snapshot().seats.iter().any(|seat| seat.node.has_missed_a_write());
+        let exact = topology.phase() == Phase::Still && copies.is_multiple_of(expected) && !lacking;
         return Ok(DbSize { keys: copies.div_ceil(expected), exact });
     }
     let answered = |owner: &MemberIndex| view.link(*owner).is_some() && silent.iter().all(|(index, _)| index != owner);
