@@ -333,7 +333,7 @@ async fn storm(members: usize, copies: usize, policy: WritePolicy, seed: u64, fl
                     1 => {
                         let _ = running.as_mut().now_or_never();
                         tokio::time::sleep(Duration::from_millis(rng.u64(..8))).await;
-                        let _ = tokio::time::timeout(Duration::from_secs(15), running).await.expect("it hangs");
+                        tokio::time::timeout(Duration::from_secs(15), running).await.expect("it hangs");
                     }
                     2 => {
                         let _ = tokio::time::timeout(Duration::from_micros(rng.u64(..2000)), running).await;
