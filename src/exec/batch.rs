@@ -4,24 +4,24 @@
 //! primary's reply tells, and scripts. The order of a key's commands is the order on the primary's connection, and its
 //! copies leave in that order (see [`super::stripe`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::future::{Either, join_all};
 use redis::{Pipeline, Value};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
+use super::copies::Settled;
 use super::owners::Owners;
 use super::polling::{both, poll_unconstrained, yield_once};
-use super::reply::{Lacks, Verdict, copy_lacks, is_error, judge};
+use super::reply::{Verdict, judge};
 use super::round::{Failures, Place};
 use super::steps::{Copying, Step};
-use super::{Core, Snapshot, boxed, groups, late, report};
+use super::wire::{Answered, Shape, transaction};
+use super::{Core, Snapshot, boxed, groups, report};
 use crate::command::{self, Carried, Expect};
 use crate::error::{Error, Outcome};
 use crate::node::{Fault, Link};
@@ -82,12 +82,6 @@ pub(super) struct Batch {
     pub(super) early: Option<oneshot::Sender<Vec<Value>>>,
 }
 
-/// The primary's replies to one step.
-struct Answered {
-    reply: Value,
-    answers: Vec<Value>,
-}
-
 impl Batch {
     /// Puts the batch on the wire, and returns the rest of its run.
     ///
@@ -128,16 +122,16 @@ impl Batch {
         !self.atomic && self.steps.iter().all(absolute)
     }
 
-    fn link(&self, owner: MemberIndex) -> Option<&Arc<Link>> {
+    pub(super) fn link(&self, owner: MemberIndex) -> Option<&Arc<Link>> {
         self.snapshot.seat(owner).link.as_ref()
     }
 
-    fn id(&self, owner: MemberIndex) -> &NodeId {
+    pub(super) fn id(&self, owner: MemberIndex) -> &NodeId {
         self.snapshot.seat(owner).node.id()
     }
 
     /// Those that get what the primary did.
-    fn copies(&self) -> impl Iterator<Item = MemberIndex> {
+    pub(super) fn copies(&self) -> impl Iterator<Item = MemberIndex> {
         self.owners.copies().iter().copied()
     }
 
@@ -256,15 +250,6 @@ impl Batch {
         self.end(answered, false, Vec::new(), &again, settled)
     }
 
-    /// A copy did not answer.
-    fn silent(&self, copy: MemberIndex, fault: &Fault) {
-        tracing::debug!(node = %self.id(copy), %fault, "a copy did not answer");
-        if !matches!(fault, Fault::Full) {
-            self.snapshot.seat(copy).node.failed();
-        }
-        report::missed(&self.core, &self.snapshot, self.id(copy), self.name());
-    }
-
     /// The commands for the primary, and how many replies belong to which.
     fn wire(&self) -> (Pipeline, Vec<Shape>) {
         let mut wire = Pipeline::with_capacity(self.steps.len() + 2);
@@ -326,150 +311,6 @@ impl Batch {
         let free = |step: &Step| !step.tokens.all().iter().any(|token| written.contains(&token.0));
         let again = self.steps.iter().zip(refused).enumerate().filter(|(_, (step, refused))| *refused && free(step));
         again.map(|(at, _)| at).collect()
-    }
-
-    /// Sends the copies what they get, and looks at what they say.
-    async fn carry(&self, tokens: &[Token], places: Vec<Place>, carried: &[Carried], groups: &[usize]) -> Settled {
-        for place in &places {
-            place.turn().await;
-        }
-        let (wire, shape) = self.copied(carried, groups);
-        let links: Vec<(MemberIndex, &Arc<Link>)> =
-            self.copies().filter_map(|copy| Some((copy, self.link(copy)?))).collect();
-        let replies = {
-            let mut sending =
-                pin!(join_all(links.iter().map(|(_, link)| link.batch_of_copies(&wire, self.core.write_ms))));
-            let begun = poll_fn(|cx| {
-                let _order = self.core.stripes.lock_all(tokens);
-                Poll::Ready(poll_unconstrained(sending.as_mut(), cx))
-            })
-            .await;
-            drop(places);
-            match begun {
-                Poll::Ready(replies) => replies,
-                Poll::Pending => sending.await,
-            }
-        };
-        let mut settled = Settled::new(groups);
-        for ((copy, link), replies) in links.into_iter().zip(replies) {
-            let replies = match replies {
-                Ok(replies) => replies,
-                Err(fault) => {
-                    self.silent(copy, &fault);
-                    continue;
-                }
-            };
-            self.compare(copy, link, carried, shape.flat(replies), &mut settled).await;
-        }
-        settled
-    }
-
-    /// The message to a copy. What one command did comes all at once there too.
-    fn copied(&self, carried: &[Carried], groups: &[usize]) -> (Pipeline, Copied) {
-        let mut wire = Pipeline::with_capacity(carried.len() + 2);
-        let mut shape = Copied(Vec::new());
-        let mut rest = carried;
-        let whole = [carried.len()];
-        for count in if self.atomic { &whole } else { groups } {
-            let (group, others) = rest.split_at((*count).min(rest.len()));
-            rest = others;
-            let together = group.len() > 1;
-            if together {
-                wire.add_command(redis::cmd("MULTI"));
-            }
-            group.iter().for_each(|carried| {
-                wire.add_command(carried.cmd.clone());
-            });
-            if together {
-                wire.add_command(redis::cmd("EXEC"));
-            }
-            shape.0.push((group.len(), together));
-        }
-        (wire, shape)
-    }
-
-    /// Whether a copy has what it was sent.
-    async fn compare(
-        &self,
-        copy: MemberIndex,
-        link: &Link,
-        carried: &[Carried],
-        replies: Option<Vec<Value>>,
-        settled: &mut Settled,
-    ) {
-        let (core, id) = (&self.core, self.id(copy));
-        let Some(mut replies) = replies else {
-            report::missed(core, &self.snapshot, id, self.name());
-            return;
-        };
-        for (carried, reply) in carried.iter().zip(&mut replies) {
-            if !matches!(&carried.expect, Expect::Reply(reply) if is_error(reply)) {
-                late::overtaken(link, &carried.cmd, reply, core.write_ms).await;
-            }
-        }
-        self.find_again(link, carried, &mut replies).await;
-        let mut lacks_more = false;
-        for (nth, (carried, reply)) in carried.iter().zip(&replies).enumerate() {
-            let error = match (&carried.expect, copy_lacks(reply)) {
-                (Expect::Reply(refused), _) if is_error(refused) && is_error(reply) => None,
-                (Expect::Reply(refused), _) if is_error(refused) => Some(report::refused(core, id, refused.clone())),
-                (_, Lacks::NoMemory) => Some(report::no_memory(core, id, reply)),
-                (_, lacks) => {
-                    lacks_more |= is_error(reply) && lacks == Lacks::More;
-                    None
-                }
-            };
-            if let Some(error) = error {
-                core.suspect(command::keys_of(&carried.cmd));
-                settled.failed(nth, error);
-            }
-        }
-        if lacks_more {
-            report::missed(core, &self.snapshot, id, self.name());
-            return;
-        }
-        let pairs = || carried.iter().zip(&replies);
-        let keys_of = |pairs: &mut dyn Iterator<Item = (&Carried, &Value)>| -> Vec<Vec<u8>> {
-            pairs.flat_map(|(carried, _)| command::keys_of(&carried.cmd)).collect()
-        };
-        self.snapshot.seat(copy).node.succeeded();
-        let differs = |(carried, reply): &(&Carried, &Value)| match &carried.expect {
-            Expect::Reply(expected) if is_error(expected) => false,
-            Expect::Reply(expected) | Expect::Soon(expected) => expected != *reply,
-            Expect::Found => !is_found(reply),
-            Expect::Near { number, within } => !is_near(reply, *number, *within),
-            Expect::Any => is_error(reply),
-        };
-        let keys = keys_of(&mut pairs().filter(differs));
-        if pairs().any(|pair| differs(&pair)) {
-            let primary = self.id(self.owners.primary());
-            report::differs(core, id, primary, &self.snapshot, self.name(), keys);
-        }
-    }
-
-    /// What a copy did not find may be on its way there, from another process: it is sent again for a while.
-    async fn find_again(&self, link: &Link, carried: &[Carried], replies: &mut [Value]) {
-        let deadline = Instant::now() + Duration::from_millis(self.core.write_ms);
-        let mut pause = Duration::from_millis(1);
-        let lacks = |(carried, reply): &(&Carried, &mut Value)| match &carried.expect {
-            Expect::Found => !is_error(reply) && !is_found(reply),
-            Expect::Soon(expected) => expected != *reply,
-            Expect::Reply(_) | Expect::Near { .. } | Expect::Any => false,
-        };
-        while Instant::now() < deadline {
-            let mut missing: Vec<_> = carried.iter().zip(replies.iter_mut()).filter(lacks).collect();
-            if missing.is_empty() {
-                return;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
-            for (carried, reply) in &mut missing {
-                match link.copy(&carried.cmd, self.core.write_ms).await {
-                    Ok(value) => **reply = value,
-                    Err(_) => return,
-                }
-            }
-        }
     }
 
     fn end(
@@ -550,119 +391,11 @@ impl Batch {
     }
 
     /// For traces and error texts.
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match &self.steps[..] {
             [one] => command::name(&one.cmd),
             _ if self.atomic => "a transaction",
             _ => "a pipeline",
         }
     }
-}
-
-/// What the copies made of the steps.
-struct Settled {
-    /// Which step each command belongs to that the copies got.
-    step_of: Vec<usize>,
-    /// The steps that a copy does not have, and why.
-    failed: HashMap<usize, Error>,
-}
-
-impl Settled {
-    /// `groups` says how many commands the copies got of each step.
-    fn new(groups: &[usize]) -> Settled {
-        let step_of = groups.iter().enumerate().flat_map(|(step, count)| std::iter::repeat_n(step, *count));
-        Settled { step_of: step_of.collect(), failed: HashMap::new() }
-    }
-
-    fn failed(&mut self, nth: usize, error: Error) {
-        if let Some(step) = self.step_of.get(nth) {
-            self.failed.insert(*step, error);
-        }
-    }
-
-    /// What became of a step; of a transaction, of any of them.
-    fn of(&self, step: usize, atomic: bool) -> Option<&Error> {
-        if atomic { self.failed.values().next() } else { self.failed.get(&step) }
-    }
-}
-
-/// Which replies of the primary belong to a step.
-struct Shape {
-    itself: usize,
-    probes: usize,
-    /// Whether it is a transaction of its own.
-    alone: bool,
-}
-
-impl Shape {
-    fn asked(&self) -> usize {
-        self.itself + self.probes
-    }
-
-    fn take(&self, replies: &mut impl Iterator<Item = Value>) -> Option<Answered> {
-        let reply = if self.itself > 0 { replies.next()? } else { Value::Okay };
-        let answers: Vec<Value> = replies.by_ref().take(self.probes).collect();
-        (answers.len() == self.probes || is_error(&reply)).then_some(Answered { reply, answers })
-    }
-}
-
-/// How the replies of a copy are grouped: so many commands, and whether they are a transaction.
-struct Copied(Vec<(usize, bool)>);
-
-impl Copied {
-    fn flat(&self, replies: Vec<Value>) -> Option<Vec<Value>> {
-        let mut replies = replies.into_iter();
-        let mut flat = Vec::new();
-        for (count, together) in &self.0 {
-            match together {
-                true => flat.extend(transaction(&mut replies, *count)?.replies),
-                false => flat.extend(replies.by_ref().take(*count)),
-            }
-        }
-        Some(flat)
-    }
-}
-
-/// The replies to the commands of a transaction, from those to MULTI, to each being queued, and to EXEC.
-///
-/// A transaction that was refused executed nothing: a command that could not be queued has its own error, and the others
-/// that of EXEC.
-fn transaction(replies: &mut impl Iterator<Item = Value>, count: usize) -> Option<Executed> {
-    let multi = replies.next()?;
-    let queued: Vec<Value> = replies.by_ref().take(count).collect();
-    let executed = replies.next()?;
-    if queued.len() != count {
-        return None;
-    }
-    match executed {
-        Value::Array(replies) if replies.len() == count => Some(Executed { replies, aborted: false }),
-        refused @ Value::ServerError(_) => {
-            // A server that cannot serve says so to MULTI already, and to EXEC that there was no MULTI.
-            let refused = if is_error(&multi) { multi } else { refused };
-            let own = |reply| if is_error(&reply) { reply } else { refused.clone() };
-            Some(Executed { replies: queued.into_iter().map(own).collect(), aborted: true })
-        }
-        _ => None,
-    }
-}
-
-/// What became of the commands of a transaction.
-struct Executed {
-    replies: Vec<Value>,
-    /// Whether it was refused as a whole.
-    aborted: bool,
-}
-
-/// Whether it is this number, computed once with more digits and once with fewer.
-fn is_near(reply: &Value, number: f64, within: f64) -> bool {
-    let held = match reply {
-        Value::Nil => Some(0.0),
-        Value::BulkString(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()),
-        _ => None,
-    };
-    held.is_some_and(|held| (held - number).abs() <= within)
-}
-
-fn is_found(reply: &Value) -> bool {
-    matches!(reply, Value::Int(count) if *count > 0)
 }

@@ -6,6 +6,7 @@
 mod batch;
 mod cached;
 mod channels;
+mod copies;
 mod groups;
 mod heal;
 mod late;
@@ -31,6 +32,7 @@ mod unknown;
 mod wait;
 pub(crate) mod watched;
 mod whole;
+mod wire;
 mod write;
 
 use std::collections::HashMap;
