@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
 use futures_util::stream::FuturesUnordered;
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -163,33 +163,33 @@ fn by_owners(
     failures: &Failures,
     waiting: &mut Pending,
 ) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    let mut known: HashMap<(Vec<MemberIndex>, Vec<MemberIndex>), usize> = HashMap::new();
-    let mut homes: HashMap<u32, Option<usize>> = HashMap::new();
-    // The snapshot is made current by the first look at each key; all groups are made of one snapshot.
-    loop {
+    // A look at the owners may make the snapshot current. All groups are made of one.
+    let (homes, owners) = loop {
         let before = Arc::clone(snapshot);
-        pending.iter().for_each(|(_, step)| {
-            let _ = owners(core, snapshot, step.tokens.first(), &[]);
-        });
+        let mut known: HashMap<Owners, usize> = HashMap::new();
+        let mut by_token: HashMap<u32, Option<usize>> = HashMap::new();
+        let mut all: Vec<Owners> = Vec::new();
+        let mut homes = Vec::with_capacity(pending.len());
+        for (_, step) in &pending {
+            let token = step.tokens.first();
+            homes.push(if live_together(snapshot, step) {
+                *by_token.entry(token.0).or_insert_with(|| {
+                    let owners = owners(core, snapshot, token, failures)?;
+                    Some(*known.entry(owners).or_insert_with(|| {
+                        all.push(owners);
+                        all.len() - 1
+                    }))
+                })
+            } else {
+                None
+            });
+        }
         if Arc::ptr_eq(&before, snapshot) {
-            break;
+            break (homes, all);
         }
-    }
-    for (number, step) in pending {
-        let token = step.tokens.first();
-        if !live_together(snapshot, &step) {
-            waiting.push((number, step));
-            continue;
-        }
-        let home = *homes.entry(token.0).or_insert_with(|| {
-            let owners = owners(core, snapshot, token, failures)?;
-            let key = (owners.all().to_vec(), owners.missing().to_vec());
-            Some(*known.entry(key).or_insert_with(|| {
-                groups.push(Group { owners, steps: Pending::new() });
-                groups.len() - 1
-            }))
-        });
+    };
+    let mut groups: Vec<Group> = owners.into_iter().map(|owners| Group { owners, steps: Pending::new() }).collect();
+    for ((number, step), home) in pending.into_iter().zip(homes) {
         match home.and_then(|home| groups.get_mut(home)) {
             Some(group) => group.steps.push((number, step)),
             None => waiting.push((number, step)),
@@ -278,14 +278,15 @@ fn by_readers(snapshot: &Snapshot, pending: Pending) -> Vec<Pending> {
 
 /// Reads a group in one message from the owner that is asked first, likewise from the next where that one fails or says
 /// nothing, and each key on its own where all did.
-async fn read_group(core: &Core, snapshot: &Arc<Snapshot>, group: Pending) -> Vec<(usize, Result<Value, Error>)> {
+async fn read_group(core: &Core, snapshot: &Arc<Snapshot>, mut group: Pending) -> Vec<(usize, Result<Value, Error>)> {
     if group.len() == 1 {
         return one_by_one(core, snapshot, group).await;
     }
     let token = group.first().map_or(Token(0), |(_, step)| step.tokens.first());
     let mut wire = Pipeline::with_capacity(group.len());
-    group.iter().for_each(|(_, step)| {
-        wire.add_command(step.cmd.clone());
+    // Moved there; those that must be asked for once more come back from there.
+    group.iter_mut().for_each(|(_, step)| {
+        wire.add_command(std::mem::take(&mut step.cmd));
     });
     // Whoever has much to do is not silent while doing it.
     let longer = u64::try_from(group.len() / COMMANDS_IN_A_MS).unwrap_or(u64::MAX);
@@ -324,13 +325,21 @@ async fn read_group(core: &Core, snapshot: &Arc<Snapshot>, group: Pending) -> Ve
             }
         }
     };
-    let Some((owner, replies)) = answered else { return one_by_one(core, snapshot, group).await };
+    drop(running);
+    let back = |(number, mut step): (usize, Step), cmd: &Cmd| {
+        step.cmd = cmd.clone();
+        (number, step)
+    };
+    let Some((owner, replies)) = answered else {
+        let group = group.into_iter().zip(wire.cmd_iter()).map(|(one, cmd)| back(one, cmd)).collect();
+        return one_by_one(core, snapshot, group).await;
+    };
     let mut done = Vec::with_capacity(group.len());
     let mut left = Pending::new();
-    for ((number, step), reply) in group.into_iter().zip(replies) {
+    for (((number, step), cmd), reply) in group.into_iter().zip(wire.cmd_iter()).zip(replies) {
         match judge(&reply) {
             Verdict::Answer | Verdict::OutOfMemory => done.push((number, Ok(reply))),
-            Verdict::Unavailable => left.push((number, step)),
+            Verdict::Unavailable => left.push(back((number, step), cmd)),
         }
     }
     let node = &snapshot.seat(owner).node;

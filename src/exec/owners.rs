@@ -13,6 +13,7 @@ const MOST_OWNERS: usize = 2 * MAX_COPIES as usize;
 /// The owners that a round goes to, by their places in the snapshot of the write.
 ///
 /// Beside the snapshot, which every write holds, it needs neither memory of its own nor counted handles.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Owners {
     /// From the front those that are up and connected: at least one, the primary, and then the copies. From the back
     /// those that are up but not connected: they miss this write.

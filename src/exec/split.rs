@@ -61,8 +61,9 @@ pub(super) fn apart(snapshot: &Snapshot, cmd: &Cmd, row: &'static Row, merge: Me
     let split = command::split(cmd, row, |key| {
         let token = Token::of_key(key);
         tokens.push(token);
-        let written: Vec<MemberIndex> = topology.writers(token).collect();
-        (topology.serving().owners(token).to_vec(), written)
+        // Borrowed where that tells them all, which is whenever the ring is not retiring.
+        let retired: Option<Vec<MemberIndex>> = topology.old().map(|_| topology.writers(token).collect());
+        (topology.serving().owners(token), retired)
     });
     let parts = split.into_iter().map(|part| {
         let own: Vec<Token> = part.keys.iter().filter_map(|key| tokens.get(*key).copied()).collect();
