@@ -64,6 +64,9 @@ impl Batch {
         let (wire, shape) = self.copied(carried, groups);
         let links: Vec<(MemberIndex, &Arc<Link>)> =
             self.copies().filter_map(|copy| Some((copy, self.link(copy)?))).collect();
+        // What may have to be sent again must not take away what came later, so the others wait for it.
+        let repeats = carried.iter().any(|carried| matches!(carried.expect, Expect::Found | Expect::Soon(_)));
+        let mut places = Some(places);
         let replies = {
             let mut sending =
                 pin!(join_all(links.iter().map(|(_, link)| link.batch_of_copies(&wire, self.core.write_ms))));
@@ -72,7 +75,9 @@ impl Batch {
                 Poll::Ready(poll_unconstrained(sending.as_mut(), cx))
             })
             .await;
-            drop(places);
+            if !repeats {
+                drop(places.take());
+            }
             match begun {
                 Poll::Ready(replies) => replies,
                 Poll::Pending => sending.await,

@@ -62,7 +62,8 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
     let mut failures = Failures::new();
     let mut unknown: HashSet<usize> = HashSet::new();
     let mut aborted = false;
-    let until = deadline(core);
+    let mut until = None;
+    let mut doubtful: Vec<Vec<u8>> = Vec::new();
     let mut first_round = true;
     loop {
         if !first_round {
@@ -71,7 +72,7 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
         let (reads, writes) = apart(std::mem::take(&mut pending), atomic);
         let mut waiting = Pending::new();
         // Nothing here waits, so all of it is on the wire when this has been polled for the first time.
-        let mut groups = Some(by_owners(core, &mut snapshot, writes, &failures, &mut waiting));
+        let mut groups = Some(by_owners(core, &mut snapshot, writes, &failures, &unknown, &mut waiting));
         let begun = poll_fn(|cx| {
             let groups = groups.take().unwrap_or_default().into_iter();
             Poll::Ready(groups.map(|group| begin(core, &snapshot, group, atomic, cx)).collect::<Vec<_>>())
@@ -95,6 +96,9 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
                     (Done::Again { unknown: maybe }, Some(step)) => {
                         if maybe {
                             unknown.insert(number);
+                            if step.is_once_for_each() {
+                                doubtful.extend(step.written());
+                            }
                         }
                         pending.push((number, step));
                     }
@@ -108,7 +112,8 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
         if pending.is_empty() {
             break;
         }
-        if Instant::now() >= until {
+        // Of what comes after the first try: a server that hangs is known to, only when that has ended.
+        if Instant::now() >= *until.get_or_insert_with(|| deadline(core)) {
             for (number, step) in std::mem::take(&mut pending) {
                 let error = no_owner(&snapshot, step.tokens.first(), &failures, "written");
                 let error = if unknown.contains(&number) {
@@ -124,6 +129,10 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
         pending.iter().for_each(|(_, step)| hurry(&snapshot, step.tokens.first()));
         pause(core, &mut snapshot).await;
         first_round = false;
+    }
+    if !doubtful.is_empty() {
+        // Whether they all have it is for a look to tell.
+        core.suspect(doubtful);
     }
     let lost = || Err(Error::new(ErrorKind::Disconnected, "the runtime ended while a command was under way"));
     Ran { results: results.into_iter().map(|result| result.unwrap_or_else(lost)).collect(), aborted }
@@ -161,6 +170,7 @@ fn by_owners(
     snapshot: &mut Arc<Snapshot>,
     pending: Pending,
     failures: &Failures,
+    unknown: &HashSet<usize>,
     waiting: &mut Pending,
 ) -> Vec<Group> {
     // A look at the owners may make the snapshot current. All groups are made of one.
@@ -170,9 +180,17 @@ fn by_owners(
         let mut by_token: HashMap<u32, Option<usize>> = HashMap::new();
         let mut all: Vec<Owners> = Vec::new();
         let mut homes = Vec::with_capacity(pending.len());
-        for (_, step) in &pending {
+        for (number, step) in &pending {
             let token = step.tokens.first();
-            homes.push(if live_together(snapshot, step) {
+            homes.push(if unknown.contains(number) && step.is_once_for_each() {
+                // Who may have executed it has what it did.
+                owners(core, snapshot, token, failures)
+                    .and_then(|owners| owners.without(|owner| has_failed(snapshot, failures, owner)))
+                    .map(|owners| {
+                        all.push(owners);
+                        all.len() - 1
+                    })
+            } else if live_together(snapshot, step) {
                 *by_token.entry(token.0).or_insert_with(|| {
                     let owners = owners(core, snapshot, token, failures)?;
                     Some(*known.entry(owners).or_insert_with(|| {
@@ -196,6 +214,10 @@ fn by_owners(
         }
     }
     groups
+}
+
+fn has_failed(snapshot: &Snapshot, failures: &Failures, owner: MemberIndex) -> bool {
+    failures.iter().any(|(id, _)| id == snapshot.seat(owner).node.id())
 }
 
 /// Whether the keys of a part still have the same owners. The ring may have changed since it was taken apart, and then

@@ -265,7 +265,11 @@ impl Core {
     pub(crate) fn trust(&self, id: &NodeId) -> Result<()> {
         let snapshot = self.snapshot.load();
         let (index, _) = snapshot.topology.find(id).ok_or_else(|| member::unknown(id))?;
-        snapshot.seat(index).node.trust_anew();
+        let node = &snapshot.seat(index).node;
+        node.trust_anew();
+        if let Some(process) = node.process() {
+            report::trusted(self, &snapshot, id, &process);
+        }
         Ok(())
     }
 

@@ -49,6 +49,14 @@ impl Owners {
         (self.connected > 0).then_some(self)
     }
 
+    /// The same without some of them. `None` if nobody is left.
+    pub(super) fn without(&self, failed: impl Fn(MemberIndex) -> bool) -> Option<Owners> {
+        let mut others = Owners { degraded: self.degraded, ..Owners::new() };
+        self.all().iter().filter(|owner| !failed(**owner)).for_each(|owner| others.add_connected(*owner));
+        self.missing().iter().filter(|owner| !failed(**owner)).for_each(|owner| others.add_missing(*owner));
+        (others.connected > 0).then_some(others)
+    }
+
     /// Those that failed before do not come first again.
     pub(super) fn put_last(&mut self, failed: impl Fn(MemberIndex) -> bool) {
         self.places[..self.connected].sort_by_key(|owner| failed(*owner));

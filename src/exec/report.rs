@@ -1,20 +1,52 @@
 //! What is counted, logged and told the caller when the owners of a key do not all do the same.
 
-use redis::Value;
+use futures_util::future::join_all;
+use redis::{Cmd, Value};
 
-use super::{Core, Snapshot};
+use super::heal::ahead_of;
+use super::{Core, Seat, Snapshot};
+use crate::command;
 use crate::error::{Error, ErrorKind, Outcome, Retry};
 use crate::node::Fault;
-use crate::placement::NodeId;
+use crate::placement::{NodeId, RunId};
 
 /// An owner that is up has missed a write that is acknowledged.
 #[cold]
 pub(super) fn missed(core: &Core, snapshot: &Snapshot, id: &NodeId, command: &'static str) {
     core.counters.missed_writes.add_one();
     if let Some((index, _)) = snapshot.topology().find(id) {
-        snapshot.seat(index).node.missed_a_write();
+        let node = &snapshot.seat(index).node;
+        if node.missed_a_write()
+            && let Some(process) = node.process()
+        {
+            tell_the_others(core, snapshot, id, &process);
+        }
     }
     tracing::debug!(node = %id, epoch = %snapshot.topology().epoch(), command, "a write was missed");
+}
+
+/// Says at all other members that this one lacks a write that they may have, so that no client gives them its state.
+fn tell_the_others(core: &Core, snapshot: &Snapshot, id: &NodeId, process: &RunId) {
+    let mut mark = redis::cmd("HSET");
+    mark.arg(command::OWN_AHEAD).arg(ahead_of(id, process)).arg(1);
+    at_the_others(core, snapshot, id, mark);
+}
+
+/// The application says that the data of this process is right.
+pub(super) fn trusted(core: &Core, snapshot: &Snapshot, id: &NodeId, process: &RunId) {
+    let mut unmark = redis::cmd("HDEL");
+    unmark.arg(command::OWN_AHEAD).arg(ahead_of(id, process));
+    at_the_others(core, snapshot, id, unmark);
+}
+
+fn at_the_others(core: &Core, snapshot: &Snapshot, id: &NodeId, mark: Cmd) {
+    let others = snapshot.seats.iter().filter(|seat| seat.up && seat.node.id() != id);
+    let links: Vec<_> = others.filter_map(Seat::link).collect();
+    let write_ms = core.write_ms;
+    core.runtime.spawn(async move {
+        // Whoever cannot be told now is not asked by this client either.
+        join_all(links.iter().map(|link| link.write(&mark, write_ms))).await;
+    });
 }
 
 /// A copy answered otherwise than the primary to a command with these keys.

@@ -147,6 +147,11 @@ impl Step {
         self.elsewhere || self.copying.may_repeat()
     }
 
+    /// Whether whoever may have executed it must not get it, or what it did, once more.
+    pub(super) fn is_once_for_each(&self) -> bool {
+        self.elsewhere && !self.copying.may_repeat()
+    }
+
     /// Makes its expiry absolute in the primary's time, of which this is the time now.
     pub(super) fn make_absolute(&mut self, primary_now_ms: u64) {
         let Ok(plan @ Plan::Write { expiry: Expiry::Relative { .. }, .. }) = command::plan(&self.cmd) else { return };

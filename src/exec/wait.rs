@@ -72,7 +72,8 @@ pub(super) async fn run(core: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd, p
         // A group that is gone must be told its consumers, and it goes with its stream.
         if watch.is_worth_a_look(look_again == LOOK_FOR_GROUP) {
             let reply = look(core, &core.snapshot.load_full(), cmd, &plan, token).await?;
-            if is_something(&reply) {
+            // What has another type is not waited for, and what may come in its place is.
+            if is_something(&reply) && !is_of_another_type(&reply) {
                 // There may be more than this took.
                 drop(turn.unwrap_or_else(|| waiter.turn()));
                 return Ok(reply);
@@ -100,6 +101,10 @@ async fn look(core: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd, plan: &Plan
 
 fn is_something(reply: &Value) -> bool {
     *reply != Value::Nil
+}
+
+fn is_of_another_type(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.code() == "WRONGTYPE")
 }
 
 async fn until_or_for_ever(until: Option<Instant>) {

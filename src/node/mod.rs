@@ -169,8 +169,16 @@ impl Node {
     }
 
     /// It has missed a write, and may have stale data until its record says that it has a new life.
-    pub(crate) fn missed_a_write(&self) {
-        self.shared.missed.store(true, Ordering::Relaxed);
+    ///
+    /// Whether that is news.
+    pub(crate) fn missed_a_write(&self) -> bool {
+        !self.shared.missed.swap(true, Ordering::Relaxed)
+    }
+
+    /// The process that holds its data, if it is known.
+    pub(crate) fn process(&self) -> Option<RunId> {
+        let target = self.target.borrow().as_ref().and_then(|target| target.run_id.clone());
+        target.or_else(|| self.shared.pinned.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// Whether this process knows of a write that it has missed.

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Core;
 use crate::placement::Token;
 use refresh::Found;
+pub(super) use refresh::ahead_of;
 pub(super) use suspects::Suspects;
 use suspects::{Examined, Why};
 

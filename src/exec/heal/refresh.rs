@@ -23,7 +23,7 @@ use super::super::reply::{Verdict, judge};
 use super::super::round::Place;
 use super::suspects::Why;
 use crate::node::{Fault, Link};
-use crate::placement::{NodeId, Token};
+use crate::placement::{NodeId, RunId, Token};
 
 /// The size from which on a key is left alone: to look at a smaller one holds its server up for some ten milliseconds at
 /// most.
@@ -98,6 +98,11 @@ pub(super) async fn examine(core: &Core, key: &[u8], token: Token, before: Optio
     }
 }
 
+/// How a process is named in [`crate::command::OWN_AHEAD`].
+pub(in crate::exec) fn ahead_of(id: &NodeId, run_id: &RunId) -> String {
+    format!("{id}@{run_id}")
+}
+
 type Owners = Vec<(NodeId, Arc<Link>)>;
 
 /// Those that a write of the key goes to, in the topology of this moment. All of them must be connected: the first that is
@@ -149,7 +154,7 @@ async fn put(
     (owners, primary_seen): (&Owners, &[u8]),
     (copy, copy_seen): (&Link, &[u8]),
 ) -> Result<bool, Found> {
-    let Some((_, primary)) = owners.first() else { return Err(Found::Later) };
+    let Some((primary_id, primary)) = owners.first() else { return Err(Found::Later) };
     let stripe = core.stripes.of(token);
     let mut place = None;
     let ask = script(LOOK, key, primary_seen);
@@ -184,7 +189,7 @@ async fn put(
         return Err(Found::Later);
     }
     let mut put = script(PUT, key, copy_seen);
-    put.arg(payload).arg(expiry);
+    put.arg(payload).arg(expiry).arg(ahead_of(primary_id, primary.run_id()));
     let mut sending = pin!(copy.copy(&put, core.write_ms));
     let begun = poll_fn(|cx| {
         let _order = stripe.lock();
@@ -197,6 +202,8 @@ async fn put(
         Poll::Pending => sending.await,
     };
     match reply {
+        // Another client knows that the primary lacks what this copy may have.
+        Ok(Value::Int(-1)) => Err(Found::Left(Why::Doubtful)),
         Ok(Value::Int(done)) => Ok(done == 1),
         other => Err(trouble(&other)),
     }
