@@ -103,9 +103,10 @@ async fn a_waiting_call_stays_when_a_key_of_another_type_comes() {
     eventually(SOON, "it waits", || async { calls(&primary, "exists").await > 0 }).await;
     eventually(SOON, "it waits", || async { calls(&plain.addr(), "blpop").await > 0 }).await;
     let connection = client.connection();
+    let looked = calls(&primary, "blpop").await;
     run(&connection, &["SET", "q", "text"]).await.unwrap();
     let _: Value = direct::ask(&plain.addr(), &call(&["SET", "q", "text"])).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    eventually(SOON, "it has looked", || async { calls(&primary, "blpop").await > looked }).await;
     run(&connection, &["DEL", "q"]).await.unwrap();
     run(&connection, &["RPUSH", "q", "x"]).await.unwrap();
     let _: Value = direct::ask(&plain.addr(), &call(&["DEL", "q"])).await;
@@ -224,16 +225,10 @@ async fn late(push: &[&str], wait: &[&str], reset: bool) -> (Two, Value) {
     while calls(&r1, &name).await == 0 && began.elapsed() < Duration::from_secs(4) {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    println!("counts r0 {:?} r1 {:?}", two.r0.counts(), two.r1.counts());
     println!("elsewhere {} after {:?}; finished {}", calls(&r1, &name).await, began.elapsed(), waiting.is_finished());
     two.r0.set(Mode::Pass).await;
     let reply = tokio::time::timeout(SOON, waiting).await.unwrap().unwrap().unwrap();
     eventually(SOON, "nothing is suspected", || async { two.near.suspects() + two.far.suspects() == 0 }).await;
-    println!("stats {:?}", two.far.stats());
-    for key in ["{t}a", "{t}b"] {
-        let key = words(&tag, &[key]).remove(0);
-        println!("{key} r0 {:?} r1 {:?}", direct::content(&r0, &key).await, direct::content(&r1, &key).await);
-    }
     for key in ["{t}a", "{t}b"] {
         let key = words(&tag, &[key]).remove(0);
         assert_eq!(direct::content(&r0, &key).await, direct::content(&r1, &key).await, "{key}");
