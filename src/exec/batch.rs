@@ -130,17 +130,17 @@ impl Batch {
         self.snapshot.seat(owner).node.id()
     }
 
-    /// Those that get what the primary did.
-    pub(super) fn copies(&self) -> impl Iterator<Item = MemberIndex> {
-        self.owners.copies().iter().copied()
+    /// The primary's connection, if there is room for one more message on all connections. Decided for all before any has
+    /// it: a copy must not find its queue full after the primary has executed.
+    fn primary(&self) -> Option<&Arc<Link>> {
+        let roomy = |owner: &MemberIndex| self.link(*owner).is_some_and(|link| link.has_room());
+        self.link(self.owners.primary()).filter(|_| self.owners.all().iter().all(roomy))
     }
 
     async fn run(mut self, tokens: Vec<Token>, places: Vec<Place>) -> Ended {
         let (wire, shape) = self.wire();
-        // Decided for all before any has it: a copy must not find its queue full after the primary has executed.
-        let roomy = self.owners.all().iter().all(|owner| self.link(*owner).is_some_and(|link| link.has_room()));
         let replies = {
-            let link = self.link(self.owners.primary()).filter(|_| roomy);
+            let link = self.primary();
             let mut sending = pin!(async {
                 match link {
                     Some(link) => link.batch(&wire, self.core.write_ms).await,
@@ -204,10 +204,8 @@ impl Batch {
         let written = self.steps.iter().filter(|step| step.copying.writes());
         let sent: Vec<Carried> = written.map(|step| Carried { cmd: step.cmd.clone(), expect: Expect::Any }).collect();
         let (copied, flat) = self.copied(&sent, &vec![1; sent.len()]);
-        let roomy = self.owners.all().iter().all(|owner| self.link(*owner).is_some_and(|link| link.has_room()));
-        let links: Vec<(MemberIndex, &Arc<Link>)> =
-            self.copies().filter_map(|copy| Some((copy, self.link(copy)?))).collect();
-        let Some(link) = self.link(self.owners.primary()).filter(|_| roomy) else {
+        let links = self.copies();
+        let Some(link) = self.primary() else {
             yield_once().await;
             return self.lost(&Fault::Full);
         };
@@ -237,16 +235,7 @@ impl Batch {
             .collect();
         let each: Vec<usize> = self.steps.iter().map(|step| usize::from(step.copying.writes())).collect();
         let mut settled = Settled::new(&each);
-        for ((copy, link), replies) in links.into_iter().zip(copies) {
-            let replies = match replies {
-                Ok(replies) => flat.flat(replies),
-                Err(fault) => {
-                    self.silent(copy, &fault);
-                    continue;
-                }
-            };
-            self.compare(copy, link, &expected, replies, &mut settled).await;
-        }
+        self.settle(links, copies, &expected, &flat, &mut settled).await;
         self.end(answered, false, Vec::new(), &again, settled)
     }
 

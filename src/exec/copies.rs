@@ -62,8 +62,7 @@ impl Batch {
             place.turn().await;
         }
         let (wire, shape) = self.copied(carried, groups);
-        let links: Vec<(MemberIndex, &Arc<Link>)> =
-            self.copies().filter_map(|copy| Some((copy, self.link(copy)?))).collect();
+        let links = self.copies();
         // What may have to be sent again must not take away what came later, so the others wait for it.
         let repeats = carried.iter().any(|carried| matches!(carried.expect, Expect::Found | Expect::Soon(_)));
         let mut places = Some(places);
@@ -84,17 +83,30 @@ impl Batch {
             }
         };
         let mut settled = Settled::new(groups);
-        for ((copy, link), replies) in links.into_iter().zip(replies) {
-            let replies = match replies {
-                Ok(replies) => replies,
-                Err(fault) => {
-                    self.silent(copy, &fault);
-                    continue;
-                }
-            };
-            self.compare(copy, link, carried, shape.flat(replies), &mut settled).await;
-        }
+        self.settle(links, replies, carried, &shape, &mut settled).await;
         settled
+    }
+
+    /// The copies' connections.
+    pub(super) fn copies(&self) -> Vec<(MemberIndex, &Arc<Link>)> {
+        self.owners.copies().iter().filter_map(|copy| Some((*copy, self.link(*copy)?))).collect()
+    }
+
+    /// Looks at what each copy says.
+    pub(super) async fn settle(
+        &self,
+        links: Vec<(MemberIndex, &Arc<Link>)>,
+        replies: Vec<Result<Vec<Value>, Fault>>,
+        carried: &[Carried],
+        shape: &Copied,
+        settled: &mut Settled,
+    ) {
+        for ((copy, link), replies) in links.into_iter().zip(replies) {
+            match replies {
+                Ok(replies) => self.compare(copy, link, carried, shape.flat(replies), settled).await,
+                Err(fault) => self.silent(copy, &fault),
+            }
+        }
     }
 
     /// The message to a copy. What one command did comes all at once there too.
@@ -122,7 +134,7 @@ impl Batch {
     }
 
     /// Whether a copy has what it was sent.
-    pub(super) async fn compare(
+    async fn compare(
         &self,
         copy: MemberIndex,
         link: &Link,
@@ -206,7 +218,7 @@ impl Batch {
     }
 
     /// A copy did not answer.
-    pub(super) fn silent(&self, copy: MemberIndex, fault: &Fault) {
+    fn silent(&self, copy: MemberIndex, fault: &Fault) {
         tracing::debug!(node = %self.id(copy), %fault, "a copy did not answer");
         if !matches!(fault, Fault::Full) {
             self.snapshot.seat(copy).node.failed();

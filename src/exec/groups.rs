@@ -48,8 +48,7 @@ type Pending = Vec<(usize, Step)>;
 /// Runs steps. Those of one key run in their order; all others side by side. `atomic` ones have one token.
 ///
 /// The commands are on the wire when the future has been polled once, unless an owner is not connected or writes are held
-/// up. Dropping it does
-/// not leave a write on one owner only: what was begun goes on by itself.
+/// up. Dropping it does not leave a write on one owner only: what was begun goes on by itself.
 pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step>, atomic: bool) -> Ran {
     let writes = steps.iter().filter(|step| step.copying.writes());
     let _writing = core.writing(writes.flat_map(|step| step.tokens.all().iter().copied()));

@@ -336,8 +336,9 @@ impl Core {
                 Box::pin(publish::publish(self, snapshot, cmd, Token::of_key(channel)))
             }
             Ok(Plan::Channels { .. }) => Box::pin(channels::ask(self, snapshot, cmd)),
-            Ok(Plan::Write { .. }) => {
-                Box::pin(async move { script::write(self, snapshot, cmd).await.map_err(Into::into) })
+            Ok(plan @ Plan::Write { key, .. }) => {
+                let token = Token::of_key(key);
+                Box::pin(async move { script::write(self, snapshot, cmd, &plan, token).await.map_err(Into::into) })
             }
             Ok(Plan::Read { row, key }) => Box::pin(script::read_only(self, snapshot, cmd, row, Token::of_key(key))),
             Ok(Plan::Keyless { row }) => Box::pin(script::keyless(self, snapshot, cmd, row)),

@@ -12,29 +12,37 @@ use super::groups;
 use super::read::read;
 use super::steps::{Step, Tokens};
 use super::{Core, Senders, Snapshot, whole};
-use crate::command::{self, Row, Script};
+use crate::command::{self, Plan, Row, Script};
 use crate::error::{Error, ErrorKind, Result};
 use crate::placement::Token;
 use crate::policy::ScriptPolicy;
 
 /// Runs a script that may write, or any other command that the copies get by its effect or by the state of its keys.
-pub(super) async fn write(core: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd) -> Result<Value> {
-    let run = async |cmd: &Cmd| {
-        let plan = command::plan(cmd).map_err(|refusal| core.refusal(refusal))?;
-        let token = plan.key().map_or(Token(0), Token::of_key);
-        groups::one(core, snapshot, Step::new(cmd, &plan, Tokens::One(token), repeats(core, plan.row()))).await
+pub(super) async fn write(
+    core: &Arc<Core>,
+    snapshot: &Arc<Snapshot>,
+    cmd: &Cmd,
+    plan: &Plan<'_>,
+    token: Token,
+) -> Result<Value> {
+    let run = async |cmd: &Cmd, plan: &Plan<'_>| {
+        groups::one(core, snapshot, Step::new(cmd, plan, Tokens::One(token), repeats(core, plan.row()))).await
     };
-    let row = command::plan(cmd).map(|plan| plan.row()).map_err(|refusal| core.refusal(refusal))?;
+    let run_whole = async |whole: Cmd| {
+        let plan = command::plan(&whole).map_err(|refusal| core.refusal(refusal))?;
+        run(&whole, &plan).await
+    };
+    let row = plan.row();
     learn(core, cmd, row);
     // Where the copies run it too, each of them may lack it.
     if core.options.script_policy == ScriptPolicy::Repeat
         && let Some(whole) = whole_of(core, cmd, row)
     {
-        return run(&whole).await;
+        return run_whole(whole).await;
     }
-    let reply = run(cmd).await?;
+    let reply = run(cmd, plan).await?;
     match again(core, cmd, row, &reply) {
-        Some(whole) => run(&whole).await,
+        Some(whole) => run_whole(whole).await,
         None => Ok(reply),
     }
 }
