@@ -10,18 +10,8 @@ use redis::aio::ConnectionLike;
 use redis::{AsyncCommands, RedisResult, Script, Value, cmd, pipe};
 use redis_ring::placement::NodeId;
 use redis_ring::policy::{ScriptPolicy, Timeouts, WritePolicy};
-use redis_ring::{RingClient, RingClientBuilder, RingConnection};
-use support::{FaultProxy, FixedRing, Mode, SOON, direct};
-
-async fn run(connection: &RingConnection, words: &[&str]) -> RedisResult<Value> {
-    let mut command = cmd(words[0]);
-    command.arg(&words[1..]);
-    connection.clone().req_packed_command(&command).await
-}
-
-fn id(name: &str) -> NodeId {
-    NodeId::new(name).unwrap()
-}
+use redis_ring::{RingClient, RingClientBuilder};
+use support::{FaultProxy, FixedRing, Mode, SOON, direct, id, run};
 
 async fn text(addr: &str, key: &str) -> Option<String> {
     direct::ask(addr, cmd("GET").arg(key)).await

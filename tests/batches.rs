@@ -7,19 +7,9 @@ mod support;
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{AsyncCommands, RedisResult, Value, cmd, pipe};
-use redis_ring::{Error, ErrorKind, Outcome, RingClient, RingConnection};
-use support::{FaultProxy, FixedRing, Mode, SOON, direct, eventually};
-
-async fn run(connection: &RingConnection, words: &[&str]) -> RedisResult<Value> {
-    let mut command = cmd(words[0]);
-    command.arg(&words[1..]);
-    connection.clone().req_packed_command(&command).await
-}
-
-fn own(error: &redis::RedisError) -> &Error {
-    Error::of_redis(error).unwrap_or_else(|| panic!("not the ring's own error: {error}"))
-}
+use redis::{AsyncCommands, Value, cmd, pipe};
+use redis_ring::{ErrorKind, Outcome, RingClient};
+use support::{FaultProxy, FixedRing, Mode, SOON, direct, eventually, own, run};
 
 /// A key whose primary and whose copy are these members.
 fn key_of(client: &RingClient, prefix: &str, owners: [&str; 2]) -> String {

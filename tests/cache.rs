@@ -31,13 +31,6 @@ async fn cached(ring: &FixedRing) -> RingClient {
     builder(ring).open().await.unwrap()
 }
 
-/// How often a server has run a command.
-async fn calls(addr: &str, command: &str) -> u64 {
-    let info: String = direct::ask(addr, cmd("INFO").arg("commandstats")).await;
-    let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-    line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
-}
-
 async fn run(connection: &mut RingConnection, words: &[&[u8]]) -> Value {
     let mut command = cmd(std::str::from_utf8(words[0]).unwrap());
     words[1..].iter().for_each(|word| {
@@ -99,12 +92,12 @@ async fn reading_again_costs_no_round_trip() {
     for words in reads {
         let name = String::from_utf8_lossy(words[0]).to_lowercase();
         let expected = run(&mut plain.connection(), words).await;
-        let (before, stats) = (calls(&addr, &name).await, client.stats());
+        let (before, stats) = (direct::calls(&addr, &name).await, client.stats());
         // A busy machine may let a lease run out in between: then the server is asked, which is no hit.
         for _ in 0..200 {
             assert_eq!(run(&mut connection, words).await, expected, "{name}");
         }
-        let asked = calls(&addr, &name).await - before;
+        let asked = direct::calls(&addr, &name).await - before;
         assert_eq!(client.stats().cache_hits - stats.cache_hits, 200 - asked, "{name}");
         assert!(asked < 200, "{name} was asked each time");
     }
@@ -157,7 +150,7 @@ async fn a_reply_that_its_invalidation_overtook_is_not_kept() {
     proxy.set(Mode::HoldReplies).await;
     let mut reading = connection.get::<_, String>("k");
     assert!(futures_util::poll!(&mut reading).is_pending());
-    eventually(SOON, "the read at the server", || async { calls(&addr, "pttl").await == 1 }).await;
+    eventually(SOON, "the read at the server", || async { direct::calls(&addr, "pttl").await == 1 }).await;
     let () = direct::ask(&addr, cmd("SET").arg("k").arg("new")).await;
     proxy.set(Mode::Pass).await;
     eventually(SOON, "the invalidation", || async { client.stats().cache_invalidations == 1 }).await;
@@ -459,7 +452,7 @@ async fn without_a_cache_no_server_tracks_anything() {
     };
     assert_eq!(tracking().await, 0);
     let owner = ring.owners(&client, "k")[0].addr();
-    assert_eq!((calls(&owner, "pttl").await, calls(&owner, "client|tracking").await), (0, 0));
+    assert_eq!((direct::calls(&owner, "pttl").await, direct::calls(&owner, "client|tracking").await), (0, 0));
     let _with = cached(&ring).await;
     assert_eq!(tracking().await, 2);
 }
@@ -476,7 +469,7 @@ async fn a_server_that_does_not_track_is_asked_each_time() {
     for _ in 0..5 {
         assert_eq!(client.connection().get::<_, String>("k").await.unwrap(), "v");
     }
-    assert_eq!(calls(&addr, "get").await, 5);
+    assert_eq!(direct::calls(&addr, "get").await, 5);
     assert_eq!(client.stats().cache_hits, 0);
     // Neither does one that speaks only RESP2.
     let old = FakeServer::old("$5\r\nhello\r\n").await;

@@ -7,29 +7,13 @@ mod support;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use redis::aio::ConnectionLike;
 use redis::{AsyncCommands, RedisResult, RetryMethod, Value, cmd};
-use redis_ring::placement::NodeId;
 use redis_ring::policy::{HedgePolicy, Timeouts};
-use redis_ring::{Error, ErrorKind, Outcome, Retry, RingClient, RingConnection};
-use support::{FakeServer, FaultProxy, FixedRing, Mode, SOON, direct, eventually};
+use redis_ring::{Error, ErrorKind, Outcome, Retry};
+use support::{FakeServer, FaultProxy, FixedRing, Mode, SOON, direct, eventually, id, key_of, run_or_error as run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-
-fn id(name: &str) -> NodeId {
-    NodeId::new(name).unwrap()
-}
-
-fn key_of(client: &RingClient, primary: &str) -> String {
-    (0..).map(|i| format!("k{i}")).find(|key| client.locate(key).owners[0].as_str() == primary).expect("a key")
-}
-
-async fn run(connection: &RingConnection, words: &[&str]) -> RedisResult<Value> {
-    let mut command = cmd(words[0]);
-    command.arg(&words[1..]);
-    connection.clone().req_packed_command(&command).await?.extract_error()
-}
 
 /// A proxy that holds back what the first connection sends for as long as the switch says.
 async fn holding_the_first(target: String) -> (String, watch::Sender<bool>) {
@@ -69,7 +53,7 @@ async fn a_write_stuck_on_the_way_does_not_run_after_a_newer_one() {
     let (addr, held) = holding_the_first(ring.server(&id("r0")).addr()).await;
     ring.reach(&id("r0"), addr);
     let client = ring.client().await;
-    let key = key_of(&client, "r0");
+    let key = key_of(&client, "k", "r0");
     let connection = client.connection();
     run(&connection, &["SET", &key, "first"]).await.unwrap();
     held.send_replace(true);
@@ -124,7 +108,7 @@ async fn a_write_dropped_before_it_could_be_sent_never_runs() {
 async fn trust_is_for_the_process_that_answers_now() {
     let ring = FixedRing::start(2).await;
     let client = ring.client().await;
-    let key = key_of(&client, "r0");
+    let key = key_of(&client, "k", "r0");
     let mut connection = client.connection();
     let () = connection.set(&key, "v").await.unwrap();
     client.trust(&id("r0")).unwrap();
@@ -244,7 +228,7 @@ async fn a_read_goes_to_an_owner_that_comes_back_while_another_is_silent() {
     // So long that the first attempt cannot end before the replica is back.
     let timeouts = Timeouts { read: SOON, write: SOON, ..Timeouts::default() };
     let client = ring.builder().timeouts(timeouts).open().await.unwrap();
-    let key = key_of(&client, "r0");
+    let key = key_of(&client, "k", "r0");
     let () = client.connection().set(&key, "v").await.unwrap();
     replica.set(Mode::Refuse).await;
     replica.cut().await;
@@ -264,7 +248,7 @@ async fn a_full_queue_is_backpressure_and_makes_no_copies_differ() {
     let ring = FixedRing::start(2).await;
     let timeouts = Timeouts { read: SOON, write: SOON, ..Timeouts::default() };
     let client = ring.builder().hedge_policy(HedgePolicy::Never).timeouts(timeouts).open().await.unwrap();
-    let (counted, read) = (key_of(&client, "r0"), key_of(&client, "r1"));
+    let (counted, read) = (key_of(&client, "k", "r0"), key_of(&client, "k", "r1"));
     let () = client.connection().set(&counted, 0).await.unwrap();
     let () = client.connection().set(&read, 0).await.unwrap();
     let reads = (0..40_000).map(|_| {

@@ -7,32 +7,11 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use redis::aio::ConnectionLike;
 use redis::streams::StreamRangeReply;
-use redis::{Cmd, RedisResult, Value, cmd};
-use redis_ring::placement::NodeId;
+use redis::{RedisResult, Value, cmd};
+use redis_ring::RingClient;
 use redis_ring::policy::Timeouts;
-use redis_ring::{RingClient, RingConnection};
-use support::{FaultProxy, FixedRing, Mode, SOON, direct, eventually, redis};
-
-fn id(name: &str) -> NodeId {
-    NodeId::new(name).unwrap()
-}
-
-fn key_of(client: &RingClient, prefix: &str, primary: &str) -> String {
-    let mut keys = (0..).map(|i| format!("{prefix}{i}"));
-    keys.find(|key| client.locate(key).owners[0].as_str() == primary).expect("a key")
-}
-
-fn call(words: &[&str]) -> Cmd {
-    let mut command = cmd(words[0]);
-    command.arg(&words[1..]);
-    command
-}
-
-async fn run(connection: &RingConnection, words: &[&str]) -> RedisResult<Value> {
-    connection.clone().req_packed_command(&call(words)).await?.extract_error()
-}
+use support::{FaultProxy, FixedRing, Mode, SOON, call, direct, eventually, id, key_of, redis, run_or_error as run};
 
 /// A ring of two, a client that reaches both at once, and one whose way to each leads through a proxy.
 struct Two {
@@ -81,12 +60,6 @@ impl Two {
             assert_eq!((stats.missed_writes, stats.unhealed_keys), (0, 0), "{stats:?}");
         }
     }
-}
-
-async fn calls(addr: &str, name: &str) -> u64 {
-    let stats: String = direct::ask(addr, cmd("INFO").arg("commandstats")).await;
-    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
-    line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
 }
 
 async fn stream(addr: &str, key: &str) -> Vec<String> {
@@ -360,8 +333,8 @@ async fn a_copy_that_lacks_something_gets_it() {
     assert_eq!(two.near.stats().healed_keys, 2);
     // The primary was read and nothing else.
     let primary = two.addr("r0");
-    assert_eq!(calls(&primary, "restore").await + calls(&primary, "incr").await, 1);
-    assert_eq!(calls(&copy, "restore").await, 2);
+    assert_eq!(direct::calls(&primary, "restore").await + direct::calls(&primary, "incr").await, 1);
+    assert_eq!(direct::calls(&copy, "restore").await, 2);
 }
 
 #[tokio::test]
@@ -410,10 +383,10 @@ async fn a_key_that_is_written_all_the_time_is_left_to_its_writers() {
     .await;
     run(&two.near.connection(), &["INCR", &key]).await.unwrap();
     // Both clients have looked at it several times.
-    eventually(SOON, "it is looked at", || async { calls(&two.addr("r1"), "eval").await >= 4 }).await;
+    eventually(SOON, "it is looked at", || async { direct::calls(&two.addr("r1"), "eval").await >= 4 }).await;
     let healed = two.near.stats().healed_keys + two.far.stats().healed_keys;
     assert_eq!(healed, 0, "it was never still");
-    assert_eq!(calls(&two.addr("r1"), "restore").await, 0);
+    assert_eq!(direct::calls(&two.addr("r1"), "restore").await, 0);
     stop.send_replace(true);
     let written: i64 = writer.await.unwrap() + 1;
     two.heals(std::slice::from_ref(&key)).await;
@@ -432,12 +405,12 @@ async fn what_comes_to_a_copy_between_the_look_and_the_state_is_not_overwritten(
     let slow = Duration::from_millis(800);
     two.proxies["r0"].set(Mode::Delay { requests: Duration::ZERO, replies: slow }).await;
     run(&two.far.connection(), &["INCR", &key]).await.unwrap();
-    eventually(SOON, "the second look", || async { calls(&copy, "eval").await == 2 }).await;
+    eventually(SOON, "the second look", || async { direct::calls(&copy, "eval").await == 2 }).await;
     let () = direct::ask(&copy, cmd("SET").arg(&key).arg("newer")).await;
-    eventually(SOON, "the state comes", || async { calls(&copy, "eval").await == 3 }).await;
+    eventually(SOON, "the state comes", || async { direct::calls(&copy, "eval").await == 3 }).await;
     let held: String = direct::ask(&copy, cmd("GET").arg(&key)).await;
     assert_eq!(held, "newer");
-    assert_eq!(calls(&copy, "restore").await, 0);
+    assert_eq!(direct::calls(&copy, "restore").await, 0);
     two.proxies["r0"].set(Mode::Pass).await;
     two.heals(std::slice::from_ref(&key)).await;
     let held: (i64, i64) =

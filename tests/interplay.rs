@@ -6,37 +6,10 @@ mod support;
 
 use std::time::Duration;
 
-use redis::aio::ConnectionLike;
-use redis::{AsyncCommands, Cmd, RedisResult, Value, cmd};
-use redis_ring::placement::NodeId;
+use redis::{AsyncCommands, Value};
+use redis_ring::RingClient;
 use redis_ring::policy::{CachePolicy, HedgePolicy, ReadPolicy};
-use redis_ring::{RingClient, RingConnection};
-use support::{FaultProxy, FixedRing, Mode, SOON, direct, eventually, redis};
-
-fn id(name: &str) -> NodeId {
-    NodeId::new(name).unwrap()
-}
-
-fn key_of(client: &RingClient, prefix: &str, primary: &str) -> String {
-    let mut keys = (0..).map(|i| format!("{prefix}{i}"));
-    keys.find(|key| client.locate(key).owners[0].as_str() == primary).expect("a key")
-}
-
-fn call(words: &[&str]) -> Cmd {
-    let mut command = cmd(words[0]);
-    command.arg(&words[1..]);
-    command
-}
-
-async fn run(connection: &RingConnection, words: &[&str]) -> RedisResult<Value> {
-    connection.clone().req_packed_command(&call(words)).await?.extract_error()
-}
-
-async fn calls(addr: &str, name: &str) -> u64 {
-    let stats: String = direct::ask(addr, cmd("INFO").arg("commandstats")).await;
-    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
-    line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
-}
+use support::{FaultProxy, FixedRing, Mode, SOON, call, direct, eventually, id, key_of, redis, run_or_error as run};
 
 struct Two {
     ring: FixedRing,
@@ -75,7 +48,7 @@ async fn what_is_taken_again_from_a_copy_is_not_what_was_added_since() {
         let (near, key) = (two.near.connection(), key.clone());
         async move { run(&near, &["BZPOPMIN", &key, "0"]).await }
     });
-    eventually(SOON, "the copy is told of the pop", || async { calls(&r1, "zrem").await > 0 }).await;
+    eventually(SOON, "the copy is told of the pop", || async { direct::calls(&r1, "zrem").await > 0 }).await;
     run(&two.near.connection(), &["ZADD", &key, "5", "e"]).await.unwrap();
     pop.await.unwrap().unwrap();
     far.await.unwrap().unwrap();
@@ -100,13 +73,13 @@ async fn a_waiting_call_stays_when_a_key_of_another_type_comes() {
         }
     });
     let primary = ring.owners(&client, "q")[0].addr();
-    eventually(SOON, "it waits", || async { calls(&primary, "exists").await > 0 }).await;
-    eventually(SOON, "it waits", || async { calls(&plain.addr(), "blpop").await > 0 }).await;
+    eventually(SOON, "it waits", || async { direct::calls(&primary, "exists").await > 0 }).await;
+    eventually(SOON, "it waits", || async { direct::calls(&plain.addr(), "blpop").await > 0 }).await;
     let connection = client.connection();
-    let looked = calls(&primary, "blpop").await;
+    let looked = direct::calls(&primary, "blpop").await;
     run(&connection, &["SET", "q", "text"]).await.unwrap();
     let _: Value = direct::ask(&plain.addr(), &call(&["SET", "q", "text"])).await;
-    eventually(SOON, "it has looked", || async { calls(&primary, "blpop").await > looked }).await;
+    eventually(SOON, "it has looked", || async { direct::calls(&primary, "blpop").await > looked }).await;
     run(&connection, &["DEL", "q"]).await.unwrap();
     run(&connection, &["RPUSH", "q", "x"]).await.unwrap();
     let _: Value = direct::ask(&plain.addr(), &call(&["DEL", "q"])).await;
@@ -216,16 +189,21 @@ async fn late(push: &[&str], wait: &[&str], reset: bool) -> (Two, Value) {
             run(&far, &wait).await
         }
     });
-    eventually(SOON, "the primary has done it", || async { calls(&r0, &name).await > 0 }).await;
+    eventually(SOON, "the primary has done it", || async { direct::calls(&r0, &name).await > 0 }).await;
     if reset {
         two.r0.cut().await;
         two.r0.set(Mode::Pass).await;
     }
     let began = std::time::Instant::now();
-    while calls(&r1, &name).await == 0 && began.elapsed() < Duration::from_secs(4) {
+    while direct::calls(&r1, &name).await == 0 && began.elapsed() < Duration::from_secs(4) {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    println!("elsewhere {} after {:?}; finished {}", calls(&r1, &name).await, began.elapsed(), waiting.is_finished());
+    println!(
+        "elsewhere {} after {:?}; finished {}",
+        direct::calls(&r1, &name).await,
+        began.elapsed(),
+        waiting.is_finished()
+    );
     two.r0.set(Mode::Pass).await;
     let reply = tokio::time::timeout(SOON, waiting).await.unwrap().unwrap().unwrap();
     eventually(SOON, "nothing is suspected", || async { two.near.suspects() + two.far.suspects() == 0 }).await;

@@ -8,27 +8,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use redis::aio::ConnectionLike;
-use redis::{AsyncCommands, RedisResult, Value, cmd};
+use redis::{AsyncCommands, Value, cmd};
 use redis_ring::policy::{HedgePolicy, ReadPolicy, Timeouts, WritePolicy};
-use redis_ring::{Error, ErrorKind, Outcome, Retry, RingClient, RingConnection};
-use support::{FaultProxy, FixedRing, Mode, SOON, direct, eventually};
-
-/// A key whose primary is the given member.
-fn key_of(client: &RingClient, primary: &str) -> String {
-    (0..).map(|i| format!("k{i}")).find(|key| client.locate(key).owners[0].as_str() == primary).expect("a key")
-}
-
-async fn run(connection: &RingConnection, words: &[&str]) -> RedisResult<Value> {
-    let mut command = cmd(words[0]);
-    command.arg(&words[1..]);
-    // The value as it came, a server's error included.
-    connection.clone().req_packed_command(&command).await
-}
-
-/// The ring's own error.
-fn own(error: &redis::RedisError) -> &Error {
-    Error::of_redis(error).unwrap_or_else(|| panic!("not the ring's own error: {error}"))
-}
+use redis_ring::{ErrorKind, Outcome, Retry};
+use support::{FaultProxy, FixedRing, Mode, SOON, direct, eventually, key_of, own, run};
 
 #[tokio::test]
 async fn a_value_is_on_both_owners_and_nowhere_else() {
@@ -222,7 +205,7 @@ async fn a_slow_primary_is_hedged_and_its_late_answer_changes_nothing() {
     let proxy = FaultProxy::start(ring.server(&id).addr()).await;
     ring.reach(&id, proxy.addr());
     let client = ring.client().await;
-    let key = key_of(&client, id.as_str());
+    let key = key_of(&client, "k", id.as_str());
     let mut connection = client.connection();
     let () = connection.set(&key, "v").await.unwrap();
     proxy.set(Mode::HoldReplies).await;
@@ -250,7 +233,7 @@ async fn a_write_without_an_answer_is_repeated_if_absolute_and_unknown_if_not() 
     let proxy = FaultProxy::start(ring.server(&id).addr()).await;
     ring.reach(&id, proxy.addr());
     let client = ring.client().await;
-    let key = key_of(&client, id.as_str());
+    let key = key_of(&client, "k", id.as_str());
     let connection = client.connection();
     run(&connection, &["SET", &key, "1"]).await.unwrap();
 
@@ -273,7 +256,7 @@ async fn a_write_without_an_answer_is_repeated_if_absolute_and_unknown_if_not() 
 async fn a_dependent_write_that_cannot_be_sent_runs_at_the_next_owner() {
     let ring = FixedRing::start(2).await;
     let client = ring.client().await;
-    let key = key_of(&client, "r0");
+    let key = key_of(&client, "k", "r0");
     let connection = client.connection();
     run(&connection, &["INCR", &key]).await.unwrap();
     ring.owners(&client, &key)[0].kill();

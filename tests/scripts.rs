@@ -10,14 +10,8 @@ use redis::aio::ConnectionLike;
 use redis::{AsyncCommands, RedisResult, Script, Value, cmd, pipe};
 use redis_ring::local::RedisOptions;
 use redis_ring::policy::ScriptPolicy;
-use redis_ring::{Error, ErrorKind, RingConnection};
-use support::{FixedRing, SOON, direct, eventually, redis_with};
-
-async fn run(connection: &RingConnection, words: &[&str]) -> RedisResult<Value> {
-    let mut command = cmd(words[0]);
-    command.arg(&words[1..]);
-    connection.clone().req_packed_command(&command).await
-}
+use redis_ring::{Error, ErrorKind};
+use support::{FixedRing, SOON, direct, eventually, redis_with, run};
 
 fn refusal(result: RedisResult<Value>) -> String {
     let error = result.expect_err("it is refused");

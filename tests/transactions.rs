@@ -10,14 +10,10 @@ use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{AsyncCommands, RedisResult, Value, cmd};
-use redis_ring::{Error, ErrorKind, Outcome, RingClient};
-use support::{FaultProxy, FixedRing, Mode, SOON, direct, eventually};
+use redis_ring::{ErrorKind, Outcome, RingClient};
+use support::{FaultProxy, FixedRing, Mode, SOON, direct, eventually, own};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-
-fn own(error: &redis::RedisError) -> &Error {
-    Error::of_redis(error).unwrap_or_else(|| panic!("not the ring's own error: {error}"))
-}
 
 async fn increment(client: &RingClient, key: &str) -> RedisResult<i64> {
     let (value,) = client

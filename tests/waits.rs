@@ -7,19 +7,14 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use redis::aio::ConnectionLike;
 use redis::{AsyncCommands, RedisResult, Value, cmd};
 use redis_ring::local::{RedisOptions, RedisServer};
 use redis_ring::placement::{NodeId, State};
-use redis_ring::{Error, ErrorKind, RingClient, RingConnection};
-use support::{FaultProxy, FixedRing, Mode, SOON, ZkRing, direct, eventually, redis_with, shared_zookeeper};
+use redis_ring::{Error, ErrorKind, RingClient};
+use support::{
+    FaultProxy, FixedRing, Mode, SOON, ZkRing, direct, eventually, redis_with, run_or_error as run, shared_zookeeper,
+};
 use tokio::task::{JoinHandle, JoinSet};
-
-async fn run(connection: &RingConnection, words: &[&str]) -> RedisResult<Value> {
-    let mut command = cmd(words[0]);
-    command.arg(&words[1..]);
-    connection.clone().req_packed_command(&command).await?.extract_error()
-}
 
 /// A call in a task of its own.
 fn start(client: &RingClient, words: &[&str]) -> JoinHandle<RedisResult<Value>> {

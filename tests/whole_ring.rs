@@ -12,35 +12,15 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use redis::aio::ConnectionLike;
-use redis::{AsyncCommands, FromRedisValue, RedisResult, ScanOptions as RedisScanOptions, Value, cmd};
+use redis::{AsyncCommands, FromRedisValue, ScanOptions as RedisScanOptions, Value, cmd};
 use redis_ring::placement::{NodeId, State};
 use redis_ring::policy::{Timeouts, WritePolicy};
-use redis_ring::{DbSize, Error, ErrorKind, Outcome, Retry, RingClient, RingConnection, ScanOptions};
-use support::{FaultProxy, FixedRing, Mode, SOON, ZkRing, direct, eventually, shared_zookeeper};
-
-fn id(name: &str) -> NodeId {
-    NodeId::new(name).unwrap()
-}
-
-fn call(words: &[&str]) -> redis::Cmd {
-    let mut command = cmd(words[0]);
-    command.arg(&words[1..]);
-    command
-}
-
-/// The reply as it came, a server's error included.
-async fn run(connection: &RingConnection, words: &[&str]) -> RedisResult<Value> {
-    connection.clone().req_packed_command(&call(words)).await
-}
+use redis_ring::{DbSize, ErrorKind, Outcome, Retry, RingClient, RingConnection, ScanOptions};
+use support::{FaultProxy, FixedRing, Mode, SOON, ZkRing, call, direct, eventually, id, own, run, shared_zookeeper};
 
 async fn ask<T: FromRedisValue>(connection: &RingConnection, words: &[&str]) -> T {
     let value = run(connection, words).await.unwrap_or_else(|error| panic!("{words:?}: {error:?}"));
     redis::from_redis_value(value.extract_error().unwrap_or_else(|error| panic!("{words:?}: {error}"))).unwrap()
-}
-
-/// The ring's own error.
-fn own(error: &redis::RedisError) -> &Error {
-    Error::of_redis(error).unwrap_or_else(|| panic!("not the ring's own error: {error}"))
 }
 
 /// Writes so many keys of all kinds.

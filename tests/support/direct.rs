@@ -24,6 +24,13 @@ pub async fn ask<T: FromRedisValue>(addr: &str, cmd: &Cmd) -> T {
     cmd.query_async(&mut connect(addr).await).await.expect("an answer")
 }
 
+/// How often a server has executed a command since its counters began.
+pub async fn calls(addr: &str, name: &str) -> u64 {
+    let stats: String = ask(addr, redis::cmd("INFO").arg("commandstats")).await;
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+    line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
+}
+
 /// What a server holds under a key, in a form that can be compared: type, elements in an order of their own, absolute
 /// expiry.
 pub async fn content(addr: &str, key: &str) -> (String, Vec<String>, i64) {

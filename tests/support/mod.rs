@@ -6,6 +6,7 @@
     reason = "every test program uses another part of the harness, so that `expect` would fail in some"
 )]
 
+mod call;
 #[cfg(feature = "tls")]
 mod certificates;
 pub mod direct;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use redis_ring::local::{RedisOptions, RedisServer, ZooKeeperOptions, ZooKeeperServer};
 use tokio::sync::OnceCell;
 
+pub use call::{call, id, key_of, own, run, run_or_error};
 #[cfg(feature = "tls")]
 pub use certificates::Certificates;
 pub use fake::FakeServer;
