@@ -17,10 +17,25 @@
 //! [`Limits::dirty_bytes`] for the names of changed keys, and about eight times [`Limits::batch_bytes`] plus
 //! [`Limits::large_bytes`] for values on their way, whatever the servers hold.
 
+mod cut;
+mod dirty;
+mod engine;
+mod find;
+mod headroom;
+mod hold;
+mod large;
+mod pace;
+mod source;
+mod target;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+
+use dirty::Dirty;
+use engine::{Engine, Request};
 
 use super::options::AgentOptions;
 use super::server::Connector;
@@ -201,19 +216,40 @@ pub struct Void {
 pub const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 
 /// Copies what one member gains from one source, until it is dropped.
-#[derive(Debug)]
 pub struct Copier {
     state: watch::Receiver<State>,
     progress: watch::Receiver<Progress>,
+    requests: mpsc::Sender<Request>,
+    dirty: Arc<Dirty>,
+    task: AbortHandle,
+}
+
+impl Drop for Copier {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Copier {
-    /// Begins to copy. It connects, and connects again, by itself.
+    /// Begins to copy. It connects, and connects again, by itself. It must be called within a tokio runtime.
     #[must_use]
     pub fn start(source: Endpoint, target: Endpoint, gains: Gains, limits: Limits) -> Copier {
-        let _ = (source.connector, source.address, source.name, source.db, source.run_id, target.db, gains, limits);
-        let (state, progress) = (watch::channel(State::Filling).1, watch::channel(Progress::default()).1);
-        Copier { state, progress }
+        let dirty = Dirty::new(gains, limits.dirty_bytes);
+        let (state_sender, state) = watch::channel(State::Filling);
+        let (progress_sender, progress) = watch::channel(Progress::default());
+        // One cut at a time; a second one waits for its turn.
+        let (requests, received) = mpsc::channel(1);
+        let engine = Engine {
+            source,
+            target,
+            dirty: Arc::clone(&dirty),
+            limits,
+            state: state_sender,
+            progress: progress_sender,
+            requests: received,
+        };
+        let task = tokio::spawn(engine.run()).abort_handle();
+        Copier { state, progress, requests, dirty, task }
     }
 
     /// How far it is, and each change of that.
@@ -228,18 +264,30 @@ impl Copier {
 
     /// Makes the exact cut at the source, for this step and this gainer, and ends following.
     ///
-    /// Writers at the source are held up for as long as what has changed last is copied, and for `pause` at most. It begins
-    /// with the first of [`PAUSES`]; each try that was void says how long the next one may take, up to the second. All of it
-    /// takes a few seconds at most. Over `maxmemory`, the source's limit is raised meanwhile and put back.
+    /// Writers at the source are held up for as long as what has changed last is copied, and for `pause` at most, or longer
+    /// where a large key is known to take longer. It begins with the first of [`PAUSES`]; each try that was void says how
+    /// long the next one may take, up to the second. All of it takes some seconds at most. Over `maxmemory`, the source's
+    /// limit is raised meanwhile and put back.
     ///
     /// # Errors
     /// [`CutError`] says what has happened, and what may be done next.
     ///
     /// # Cancel safety
-    /// Dropping the future takes the cut back: the gate does not name the gainer soon afterwards, and the copier has ended.
-    /// That is tried for a second.
+    /// Dropping the future takes the cut back: the gate does not name the gainer soon afterwards, and the copier has ended
+    /// with [`Ended::Void`], as if it had been [seen](Void::seen). That is tried for a second.
     pub async fn cut(&self, step: u64, member: &NodeId, pause: Duration) -> Result<Cut, CutError> {
-        let _ = (step, member, pause);
-        Err(CutError::NotYet("nothing is copied yet".to_owned()))
+        let (reply, answer) = oneshot::channel();
+        let request = Request { step, member: member.clone(), pause, reply };
+        if self.requests.send(request).await.is_ok() {
+            self.dirty.news.notify_one();
+            if let Ok(made) = answer.await {
+                return made;
+            }
+        }
+        // The task is gone, and has said why.
+        Err(match &*self.state.borrow() {
+            State::Ended(ended) => CutError::Ended(ended.clone()),
+            State::Filling | State::CaughtUp | State::Cut => CutError::NotYet("the copier has ended".to_owned()),
+        })
     }
 }
