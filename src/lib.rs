@@ -69,6 +69,7 @@ pub mod membership;
 mod node;
 pub mod placement;
 pub mod policy;
+mod sabotage;
 
 pub use client::{
     MemberConnection, RingClient, RingClientBuilder, RingConnection, RingPubSub, RingPubSubSink, RingPubSubStream,

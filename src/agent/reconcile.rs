@@ -166,6 +166,7 @@ impl Reconciler {
             run_id: own.run_id.clone(),
             agent: self.agent.clone(),
             client_id: own.client_id,
+            sync: None,
             rest: Map::new(),
         };
         match self.claim.hold(store, snapshot.member(&id), &want, own, &self.connector).await {

@@ -53,7 +53,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
 use crate::node::{Changes, ConnectOptions, Link, Node, Target, Ticker};
-use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
+use crate::placement::{MemberIndex, NodeId, Phase, State, Token, Topology};
 use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
 
 use heal::Suspects;
@@ -136,6 +136,7 @@ struct Seat {
     /// The node's connection when the snapshot was made. Requests borrow it, where the node would have to hand each of
     /// them a counted handle.
     link: Option<Arc<Link>>,
+    /// Whether it is read and written. One that is not may have a connection all the same: it is gaining keys.
     up: bool,
 }
 
@@ -435,6 +436,8 @@ impl Snapshot {
     ) -> Snapshot {
         let known: HashMap<&NodeId, &Seat> =
             old.map(|old| old.seats.iter().map(|seat| (seat.node.id(), seat)).collect()).unwrap_or_default();
+        // Those that join are connected to before the first write is to reach them.
+        let is_moving = matches!(topology.phase(), Phase::Filling | Phase::Syncing);
         let seats = topology
             .members()
             .iter()
@@ -447,7 +450,12 @@ impl Snapshot {
                     }
                 });
                 let up = member.state == State::Up && address.is_some();
-                let target = address.filter(|_| up).map(|address| Target { address, run_id: member.run_id.clone() });
+                let gaining = member.state == State::Joining && is_moving;
+                let target = address.filter(|_| up || gaining).map(|address| Target {
+                    address,
+                    run_id: member.run_id.clone(),
+                    generation: member.run_id.as_ref().map(|_| member.generation),
+                });
                 match known.get(&member.id) {
                     Some(seat) => {
                         seat.node.retarget(target);

@@ -7,6 +7,7 @@ mod connect;
 #[cfg(feature = "cli")]
 mod direct;
 mod driver;
+mod gate;
 mod inflight;
 mod latency;
 mod link;
@@ -29,7 +30,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind};
 use crate::membership::Address;
-use crate::placement::{NodeId, RunId};
+use crate::placement::{Generation, NodeId, RunId};
 use breaker::Breaker;
 use connect::Connected;
 use own::Own;
@@ -40,6 +41,7 @@ pub(crate) use changes::{Changes, Queue, Turn, Waiter};
 pub(crate) use connect::{ConnectOptions, OwnConnections, Pushes};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
+pub(crate) use gate::{Gate, Shut};
 pub(crate) use link::{Attempt, Fault, Link, Senders};
 pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
 pub(crate) use own::Owned;
@@ -61,6 +63,8 @@ pub(crate) struct Target {
     pub(crate) address: Address,
     /// The process that holds the member's data. `None`: the first one met is pinned.
     pub(crate) run_id: Option<RunId>,
+    /// The life of its data that the server's gate must be open for. `None`: with fixed membership there are no gates.
+    pub(crate) generation: Option<Generation>,
 }
 
 /// A member's server. Reconnects by itself for as long as it has a target; dropping it ends its task.
