@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::engine::{Haste, Work};
 use super::hold::{Hold, NoPause};
 use super::source::{Trouble, trouble};
-use super::{Cut, PAUSES, Void};
+use super::{Cut, PAUSES, Void, Without};
 use crate::placement::NodeId;
 
 /// How long another holder of the lock is waited for, and until almost nothing is left to be copied.
@@ -50,7 +50,7 @@ impl Work<'_> {
         let mut hold = self.lock(member).await?;
         let pause = self.come_close(pause.clamp(AGAIN, PAUSES.1)).await?;
         let told = self.dirty.told().gates;
-        match hold.pause(step, pause).await {
+        match hold.pause(step, pause, !self.pieces.limits.lack(Without::Pause)).await {
             Ok(()) => {}
             Err(NoPause::None(why)) => return Err(Failed::NotYet(why)),
             Err(NoPause::Unknown(why)) => return Err(void(hold, Broken::of(&why), pause).await),
@@ -114,8 +114,11 @@ impl Work<'_> {
         let margin = (pause / 10).max(Duration::from_millis(10)).min(pause / 2);
         let give_up = hold.ends() - margin;
         let source = self.pieces.source.clone();
-        source.drain(give_up.saturating_duration_since(Instant::now())).await?;
-        if self.dirty.told().gates <= gates {
+        let lack = |what| self.pieces.limits.lack(what);
+        if !lack(Without::Drain) {
+            source.drain(give_up.saturating_duration_since(Instant::now())).await?;
+        }
+        if self.dirty.told().gates <= gates && !lack(Without::Drain) {
             return Err(Broken::of("the source does not tell of changes"));
         }
         let keys = self.dirty.behind().0 as u64;
@@ -130,6 +133,9 @@ impl Work<'_> {
             }
         }
         let now = source.drain(give_up.saturating_duration_since(Instant::now())).await?;
+        if self.pieces.limits.without != Without::Nothing {
+            return Ok(keys);
+        }
         if !self.dirty.is_empty() || self.dirty.told().flushed {
             return Err(Broken { seen: true, ..Broken::of("somebody wrote in the pause") });
         }

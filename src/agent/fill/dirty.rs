@@ -141,6 +141,17 @@ impl Dirty {
         self.news.notify_one();
     }
 
+    /// As if these had not changed: only for [`Without::Order`](super::Without::Order).
+    pub(super) fn forget(&self, keys: &[Key]) {
+        let mut state = self.state();
+        for key in keys {
+            if state.queued.remove(key) {
+                state.queue.retain(|other| other != key);
+                state.bytes -= key.len() + OVERHEAD;
+            }
+        }
+    }
+
     /// A key has turned out to be large, and is to be copied as such.
     pub(super) fn mark_large(&self, key: Key) {
         let mut state = self.state();

@@ -16,7 +16,7 @@ use super::large::{Outcome, Pieces};
 use super::pace::Pace;
 use super::source::{Looked, Source, Trouble};
 use super::target::Target;
-use super::{Cut, CutError, Ended, Endpoint, Limits, PAUSES, Progress, State};
+use super::{Cut, CutError, Ended, Endpoint, Limits, PAUSES, Progress, State, Without};
 use crate::placement::NodeId;
 
 /// A key that is written all the time is copied once in so long.
@@ -238,6 +238,9 @@ impl<'a> Work<'a> {
             async { if batch.is_empty() { Ok(Vec::new()) } else { pieces.source.look(&batch, &pieces.limits).await } },
             pieces.target.write(writing),
         );
+        if self.pieces.limits.lack(Without::Order) {
+            self.dirty.forget(&batch);
+        }
         self.found.extend(found?);
         let (bytes, looked) = (bytes?, looked?);
         let count = looked.len();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Without;
 use super::dirty::{Dirty, Key};
 use super::large::Pieces;
 use super::source::Trouble;
@@ -56,7 +57,8 @@ impl Finder {
         match &self.at {
             At::Target(cursor) => {
                 let (next, keys) = pieces.target.scan(cursor, count).await?;
-                let strays = pieces.source.lacks(gained(keys)).await?;
+                let keys = if pieces.limits.lack(Without::Strays) { Vec::new() } else { gained(keys) };
+                let strays = pieces.source.lacks(keys).await?;
                 if next == b"0" {
                     self.size = pieces.source.size().await?;
                     self.at = At::Source(next);

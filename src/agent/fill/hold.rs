@@ -99,7 +99,7 @@ impl Hold {
     }
 
     /// Names the gainer in the gate and holds up all writers, in one step of the source.
-    pub(super) async fn pause(&mut self, step: u64, time: Duration) -> Result<(), NoPause> {
+    pub(super) async fn pause(&mut self, step: u64, time: Duration, really: bool) -> Result<(), NoPause> {
         let none = |failure: Failure| NoPause::None(failure.to_string());
         // A source that refuses CONFIG may have room.
         self.headroom = Headroom::raise(&self.parts.source.control, ROOM, SAID).await.unwrap_or(None);
@@ -114,7 +114,9 @@ impl Hold {
         }
         let mut stamp = pipe();
         stamp.atomic().cmd("TIME").cmd("HSET").arg(OWN_GATE).arg(&self.parts.field).arg(step);
-        stamp.cmd("CLIENT").arg("PAUSE").arg(time.as_millis() as u64).arg("WRITE");
+        if really {
+            stamp.cmd("CLIENT").arg("PAUSE").arg(time.as_millis() as u64).arg("WRITE");
+        }
         let since = Instant::now();
         self.paused = Some(Paused { since, clock: None, time, over: false });
         match self.parts.source.control.ask_all(&stamp, time).await.map(|mut answers| answers.pop()) {

@@ -107,6 +107,32 @@ pub struct Limits {
     pub latency: Duration,
     /// How long a server may say nothing until it counts as lost.
     pub patience: Duration,
+    /// What is left out, to see the tests that guard it turn red.
+    #[doc(hidden)]
+    pub without: Without,
+}
+
+/// An ingredient of a copier that is left out, in builds with `debug_assertions` alone.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Without {
+    /// None is.
+    #[default]
+    Nothing,
+    /// What the source has told is not read to its end before the rest is copied.
+    Drain,
+    /// Writers are not held up.
+    Pause,
+    /// A key counts as copied from when its value has been read, not from before.
+    Order,
+    /// Keys that only the target has stay.
+    Strays,
+}
+
+impl Limits {
+    fn lack(&self, what: Without) -> bool {
+        cfg!(debug_assertions) && self.without == what
+    }
 }
 
 impl Default for Limits {
@@ -122,6 +148,7 @@ impl Default for Limits {
             bytes_per_second: None,
             latency: Duration::from_millis(20),
             patience: Duration::from_secs(5),
+            without: Without::Nothing,
         }
     }
 }
