@@ -6,6 +6,7 @@
 
 mod address;
 mod fixed;
+mod hints;
 mod options;
 #[cfg(feature = "zookeeper")]
 pub mod records;
@@ -24,6 +25,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 pub use address::{Address, InvalidAddress};
+pub(crate) use hints::Hints;
 #[cfg(feature = "tls")]
 pub use options::TlsFiles;
 pub use options::{Digest, MembershipOptions};
@@ -62,6 +64,7 @@ pub enum Source {
 pub struct Membership {
     views: watch::Receiver<Arc<View>>,
     refresh: Arc<Notify>,
+    hints: Arc<Hints>,
     /// `None` for a fixed ring.
     task: Option<AbortHandle>,
     /// A fixed ring has no task that would hold the sending end.
@@ -88,7 +91,8 @@ impl Membership {
             RingUrl::Fixed { members, copies, vnodes, db } => {
                 let topology = Arc::new(fixed::topology(members, *copies, *vnodes, *db)?);
                 let (sender, views) = watch::channel(Arc::new(View { topology, source: Source::Live }));
-                Ok(Membership { views, refresh: Arc::default(), task: None, _fixed: Some(sender) })
+                let (refresh, hints) = <(Arc<Notify>, Arc<Hints>)>::default();
+                Ok(Membership { views, refresh, hints, task: None, _fixed: Some(sender) })
             }
             RingUrl::ZooKeeper { hosts, root } => Membership::follow(hosts, root, options).await,
         }
@@ -98,9 +102,10 @@ impl Membership {
     async fn follow(hosts: &[String], root: &str, options: &MembershipOptions) -> Result<Membership> {
         let target = zookeeper::Target { hosts: hosts.to_vec(), root: root.to_owned(), options: options.clone() };
         let refresh = Arc::new(Notify::new());
-        let (views, follower) = zookeeper::open(target, refresh.clone()).await?;
+        let hints = Hints::new(refresh.clone());
+        let (views, follower) = zookeeper::open(target, refresh.clone(), hints.clone()).await?;
         let task = Some(tokio::spawn(follower.run()).abort_handle());
-        Ok(Membership { views, refresh, task, _fixed: None })
+        Ok(Membership { views, refresh, hints, task, _fixed: None })
     }
 
     #[cfg(not(feature = "zookeeper"))]
@@ -126,6 +131,11 @@ impl Membership {
     /// Returns at once. A fixed ring has nothing to read.
     pub fn refresh(&self) {
         self.refresh.notify_one();
+    }
+
+    /// The way back from the connections to members; none for a fixed ring, of which they can tell nothing.
+    pub(crate) fn hints(&self) -> Option<&Arc<Hints>> {
+        self.task.as_ref().map(|_| &self.hints)
     }
 }
 

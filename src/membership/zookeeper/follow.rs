@@ -11,7 +11,7 @@ use super::backoff::Backoff;
 use super::read::{Cache, ReadError, Watches, read, sync};
 use super::session::{Session, Target};
 use crate::membership::snapshot::Snapshot;
-use crate::membership::{Source, View};
+use crate::membership::{Hints, Source, View};
 use crate::placement::{Config, Epoch, Topology};
 use crate::{Error, ErrorKind, Result};
 
@@ -26,6 +26,7 @@ pub(crate) struct Follower {
     shown: Shown,
     views: watch::Sender<Arc<View>>,
     refresh: Arc<Notify>,
+    hints: Arc<Hints>,
 }
 
 /// What the current view was built from.
@@ -39,7 +40,11 @@ struct Shown {
 ///
 /// # Errors
 /// As [`crate::membership::Membership::open`].
-pub(crate) async fn open(target: Target, refresh: Arc<Notify>) -> Result<(watch::Receiver<Arc<View>>, Follower)> {
+pub(crate) async fn open(
+    target: Target,
+    refresh: Arc<Notify>,
+    hints: Arc<Hints>,
+) -> Result<(watch::Receiver<Arc<View>>, Follower)> {
     let deadline = Instant::now() + target.options.open_timeout;
     let mut session = target.connect(deadline).await?;
     let mut cache = Cache::default();
@@ -77,7 +82,7 @@ pub(crate) async fn open(target: Target, refresh: Arc<Notify>) -> Result<(watch:
     let shown = Shown::of(&snapshot);
     let state = Some(session.client().state_watcher());
     let session = Some(session);
-    Ok((receiver, Follower { target, session, state, cache, watches, shown, views, refresh }))
+    Ok((receiver, Follower { target, session, state, cache, watches, shown, views, refresh, hints }))
 }
 
 async fn first(
@@ -266,12 +271,14 @@ impl Follower {
             fingerprint = %topology.fingerprint(), root = %self.target.root, "a new topology"
         );
         self.shown = shown;
+        self.hints.set_stale(false);
         let view = View { topology: Arc::new(topology), source: Source::Live };
         self.views.send_replace(Arc::new(view));
         Ok(())
     }
 
     fn show_stale(&self) {
+        self.hints.set_stale(true);
         self.views.send_if_modified(|view| match view.source {
             Source::Stale { .. } => false,
             Source::Live => {
@@ -283,6 +290,7 @@ impl Follower {
     }
 
     fn show_live(&self) {
+        self.hints.set_stale(false);
         self.views.send_if_modified(|view| match view.source {
             Source::Live => false,
             Source::Stale { .. } => {
