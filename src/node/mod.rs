@@ -13,6 +13,7 @@ mod latency;
 mod link;
 mod listener;
 mod own;
+mod reach;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
@@ -45,6 +46,7 @@ pub(crate) use gate::{Gate, Shut};
 pub(crate) use link::{Attempt, Fault, Link, Senders};
 pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
 pub(crate) use own::Owned;
+pub(crate) use reach::Reach;
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;
@@ -94,6 +96,8 @@ struct Shared {
     /// Told whenever a connection comes or an attempt to connect has failed.
     changed: Arc<Notify>,
     attempts: watch::Sender<u64>,
+    /// Whether there has been a connection to what is to be connected to now.
+    met: AtomicBool,
     /// Ends a wait before the next attempt.
     hurry: Notify,
 }
@@ -123,6 +127,7 @@ impl Node {
             pinned: Mutex::default(),
             changed: Arc::clone(changed),
             attempts: watch::channel(0).0,
+            met: AtomicBool::new(false),
             hurry: Notify::new(),
         });
         let own = Own::new(options.own_connections.0);
@@ -149,6 +154,7 @@ impl Node {
             let differs = *current != target;
             if differs {
                 self.shared.missed.store(false, Ordering::Relaxed);
+                self.shared.met.store(false, Ordering::Relaxed);
                 *current = target;
                 // At once: nobody who has seen the change may still send there.
                 if let Some(link) = self.shared.link.swap(None) {
@@ -188,6 +194,16 @@ impl Node {
     /// Whether this process knows of a write that it has missed.
     pub(crate) fn has_missed_a_write(&self) -> bool {
         self.shared.missed.load(Ordering::Relaxed)
+    }
+
+    /// It has been given what it had missed.
+    pub(crate) fn has_all_writes(&self) {
+        self.shared.missed.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether there has been a connection to this server.
+    fn was_met(&self) -> bool {
+        self.shared.met.load(Ordering::Relaxed)
     }
 
     /// Where it is to be reached now.
@@ -270,7 +286,10 @@ async fn keep_connected(
                             continue;
                         }
                     }
-                    Err(error) => shared.note(error),
+                    Err(error) => {
+                        shared.note(error);
+                        shared.attempted();
+                    }
                 }
             }
             changed = targets.changed() => {
@@ -422,6 +441,7 @@ impl Shared {
         tracing::debug!(node = %self.id, run_id = %link.run_id(), "connected");
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.link.store(Some(Arc::clone(link)));
+        self.met.store(true, Ordering::Relaxed);
         self.attempted();
     }
 
@@ -440,12 +460,12 @@ impl Shared {
             End::Retargeted => "is being reached anew",
         };
         self.note(Error::new(ErrorKind::Unreachable, format!("{} {why}", self.id)));
+        self.changed.notify_waiters();
     }
 
     fn note(&self, error: Error) {
         tracing::debug!(node = %self.id, %error, "not connected");
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        self.attempted();
     }
 
     fn attempted(&self) {
