@@ -1,10 +1,12 @@
 //! The agent's own connection to a Redis server.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{try_join, try_join_all};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, cmd};
+use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, cmd};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -30,6 +32,9 @@ pub(crate) struct Server {
     driver: JoinHandle<()>,
     client_id: u64,
 }
+
+/// Told what a server says unasked. It runs in the task that moves the connection's bytes, so it must be fast.
+pub(crate) type OnPush = Arc<dyn Fn(&PushInfo) + Send + Sync>;
 
 /// Why a server did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,10 +92,20 @@ impl Connector {
     /// Connects, and asks for its number there. The time limit covers the handshake: the kernel accepts
     /// connections for a server that hangs.
     pub(crate) async fn connect(&self, address: &Address, name: &str) -> Result<Server, Failure> {
-        timeout(self.timeout, self.handshake(address, name)).await.unwrap_or(Err(Failure::Silent))
+        timeout(self.timeout, self.handshake(address, name, None)).await.unwrap_or(Err(Failure::Silent))
     }
 
-    async fn handshake(&self, address: &Address, name: &str) -> Result<Server, Failure> {
+    /// As [`Connector::connect`], with RESP3, so that the server may say something unasked.
+    pub(crate) async fn connect_listening(
+        &self,
+        address: &Address,
+        name: &str,
+        pushes: OnPush,
+    ) -> Result<Server, Failure> {
+        timeout(self.timeout, self.handshake(address, name, Some(pushes))).await.unwrap_or(Err(Failure::Silent))
+    }
+
+    async fn handshake(&self, address: &Address, name: &str, pushes: Option<OnPush>) -> Result<Server, Failure> {
         let io = |why: std::io::Error| match why.kind() {
             std::io::ErrorKind::ConnectionRefused => Failure::Refused,
             std::io::ErrorKind::TimedOut => Failure::Silent,
@@ -99,20 +114,20 @@ impl Connector {
         let stream = TcpStream::connect(address.host_port()).await.map_err(io)?;
         stream.set_nodelay(true).map_err(io)?;
         if !address.tls {
-            return self.greet(stream, name).await;
+            return self.greet(stream, name, pushes).await;
         }
         #[cfg(feature = "tls")]
         {
             let host = rustls::pki_types::ServerName::try_from(address.host.clone())
                 .map_err(|_| Failure::Lost("its host is no name that a certificate can have".to_owned()))?;
             let stream = self.tls.connect(host, stream).await.map_err(io)?;
-            self.greet(stream, name).await
+            self.greet(stream, name, pushes).await
         }
         #[cfg(not(feature = "tls"))]
         Err(Failure::Lost("this build has no TLS".to_owned()))
     }
 
-    async fn greet<S>(&self, stream: S, name: &str) -> Result<Server, Failure>
+    async fn greet<S>(&self, stream: S, name: &str, pushes: Option<OnPush>) -> Result<Server, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -124,7 +139,14 @@ impl Connector {
             settings = settings.set_password(password);
         }
         // Every call here has a time limit of its own.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        if let Some(pushes) = pushes {
+            settings = settings.set_protocol(ProtocolVersion::RESP3);
+            config = config.set_push_sender(move |push: PushInfo| -> Result<(), Infallible> {
+                pushes(&push);
+                Ok(())
+            });
+        }
         let connecting = MultiplexedConnection::new_with_config(&settings, stream, config);
         let (connection, driver) = connecting.await.map_err(Failure::of)?;
         let driver = tokio::spawn(driver);
@@ -171,6 +193,29 @@ impl Server {
             info.policy = asked.ok().and_then(|pair| pair.into_iter().nth(1)).unwrap_or_default();
         }
         Ok(info)
+    }
+
+    /// Uses this database from now on.
+    pub(crate) async fn select(&mut self, db: i64, within: Duration) -> Result<(), Failure> {
+        self.ask::<()>(cmd("SELECT").arg(db), within).await
+    }
+
+    /// Who is connected to it as one who reads and writes (`normal`) or listens (`pubsub`).
+    pub(crate) async fn clients_of(&mut self, kind: &str, within: Duration) -> Result<Vec<Client>, Failure> {
+        let text = self.ask::<String>(cmd("CLIENT").arg("LIST").arg("TYPE").arg(kind), within).await?;
+        Ok(clients(&text))
+    }
+
+    /// Ends connections. One that has ended already is none to end.
+    pub(crate) async fn kill(&mut self, ids: &[u64], within: Duration) -> Result<(), Failure> {
+        for some in ids.chunks(1000) {
+            let kills = some.iter().map(|id| {
+                let mut connection = self.connection.clone();
+                async move { cmd("CLIENT").arg("KILL").arg("ID").arg(*id).query_async::<u64>(&mut connection).await }
+            });
+            timeout(within, try_join_all(kills)).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)?;
+        }
+        Ok(())
     }
 
     /// Who is connected to it.

@@ -144,6 +144,8 @@ impl Core {
     /// Starts connecting to all members that are up. Must be called inside a tokio runtime.
     pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions) -> Arc<Core> {
         options.connect.db = topology.config().db;
+        options.connect.naming.know(topology.step());
+        options.connect.naming.reach(topology.step());
         let cache = match options.cache_policy {
             CachePolicy::Off => None,
             CachePolicy::AtMost { bytes } => Some(Arc::new(Cache::new(bytes))),
@@ -194,7 +196,9 @@ impl Core {
         for seat in old.seats.iter().filter(|seat| new.topology.find(seat.node.id()).is_none()) {
             seat.node.retarget(None);
         }
+        let step = new.topology.step();
         self.snapshot.store(Arc::new(new));
+        self.connect.naming.know(step);
         self.changed.notify_waiters();
     }
 

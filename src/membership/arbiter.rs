@@ -68,11 +68,10 @@ pub(super) struct Desk {
 impl Arbiter {
     /// The two ends.
     #[cfg(feature = "zookeeper")]
-    pub(super) fn new(first: View) -> (Arbiter, Desk) {
+    pub(super) fn new(first: View, refresh: Arc<Notify>) -> (Arbiter, Desk) {
         let (views, seen) = watch::channel(Arc::new(first));
         let (reads, counted) = watch::channel(Reads::default());
         let (calls, taken) = mpsc::channel(CALLS);
-        let refresh = Arc::new(Notify::new());
         let arbiter = Arbiter { views: seen, reads: counted, refresh: Arc::clone(&refresh), calls };
         (arbiter, Desk { views, reads, refresh, calls: taken })
     }

@@ -9,6 +9,7 @@ mod arbiter;
 #[cfg(feature = "zookeeper")]
 pub(crate) mod fence;
 mod fixed;
+mod hints;
 mod options;
 #[cfg(feature = "zookeeper")]
 pub mod records;
@@ -22,12 +23,13 @@ pub(crate) mod zookeeper;
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 pub use address::{Address, InvalidAddress};
 pub(crate) use arbiter::{Arbiter, Fence, Fenced};
+pub(crate) use hints::Hints;
 #[cfg(feature = "tls")]
 pub use options::TlsFiles;
 pub use options::{Digest, MembershipOptions};
@@ -74,6 +76,7 @@ enum Kind {
     Fixed(#[expect(dead_code, reason = "it is held, so that receivers do not end")] watch::Sender<Arc<View>>),
     Followed {
         arbiter: Arbiter,
+        hints: Arc<Hints>,
         task: AbortHandle,
     },
 }
@@ -107,9 +110,11 @@ impl Membership {
     #[cfg(feature = "zookeeper")]
     async fn follow(hosts: &[String], root: &str, options: &MembershipOptions) -> Result<Membership> {
         let target = zookeeper::Target { hosts: hosts.to_vec(), root: root.to_owned(), options: options.clone() };
-        let (arbiter, follower) = zookeeper::open(target).await?;
+        let refresh = Arc::new(Notify::new());
+        let hints = Hints::new(refresh.clone());
+        let (arbiter, follower) = zookeeper::open(target, refresh, hints.clone()).await?;
         let task = tokio::spawn(follower.run()).abort_handle();
-        Ok(Membership { views: arbiter.views().clone(), kind: Kind::Followed { arbiter, task } })
+        Ok(Membership { views: arbiter.views().clone(), kind: Kind::Followed { arbiter, hints, task } })
     }
 
     #[cfg(not(feature = "zookeeper"))]
@@ -144,6 +149,14 @@ impl Membership {
         match &self.kind {
             Kind::Fixed(_) => None,
             Kind::Followed { arbiter, .. } => Some(arbiter),
+        }
+    }
+
+    /// The way back from the connections to members; none for a fixed ring, of which they can tell nothing.
+    pub(crate) fn hints(&self) -> Option<&Arc<Hints>> {
+        match &self.kind {
+            Kind::Fixed(_) => None,
+            Kind::Followed { hints, .. } => Some(hints),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use zookeeper_client as zk;
 
@@ -15,7 +15,7 @@ use crate::membership::arbiter::{Arbiter, Call, Desk, Fence, Fenced};
 use crate::membership::fence::{Judged, Words, judge};
 use crate::membership::snapshot::Snapshot;
 use crate::membership::store::{Changed, change};
-use crate::membership::{Source, View};
+use crate::membership::{Hints, Source, View};
 use crate::placement::{Config, Epoch, Topology};
 use crate::{Error, ErrorKind, Result};
 
@@ -29,6 +29,7 @@ pub(crate) struct Follower {
     watches: Watches,
     shown: Shown,
     desk: Desk,
+    hints: Arc<Hints>,
     /// Whether somebody has asked for a read, and when the next of those may begin.
     asked: bool,
     not_before: Instant,
@@ -45,7 +46,7 @@ struct Shown {
 ///
 /// # Errors
 /// As [`crate::membership::Membership::open`].
-pub(crate) async fn open(target: Target) -> Result<(Arbiter, Follower)> {
+pub(crate) async fn open(target: Target, refresh: Arc<Notify>, hints: Arc<Hints>) -> Result<(Arbiter, Follower)> {
     let deadline = Instant::now() + target.options.open_timeout;
     let mut session = target.connect(deadline).await?;
     let mut cache = Cache::default();
@@ -79,12 +80,12 @@ pub(crate) async fn open(target: Target) -> Result<(Arbiter, Follower)> {
     };
     let topology = build(snapshot.clone(), None).await?;
     let view = View { topology: Arc::new(topology), source: Source::Live };
-    let (arbiter, desk) = Arbiter::new(view);
+    let (arbiter, desk) = Arbiter::new(view, refresh);
     let shown = Shown::of(&snapshot);
     let state = Some(session.client().state_watcher());
     let (session, cache) = (Some(session), Mutex::new(cache));
     let not_before = Instant::now();
-    Ok((arbiter, Follower { target, session, state, cache, watches, shown, desk, asked: false, not_before }))
+    Ok((arbiter, Follower { target, session, state, cache, watches, shown, desk, hints, asked: false, not_before }))
 }
 
 async fn first(
@@ -363,12 +364,14 @@ impl Follower {
             fingerprint = %topology.fingerprint(), root = %self.target.root, "a new topology"
         );
         self.shown = shown;
+        self.hints.set_stale(false);
         let view = View { topology: Arc::new(topology), source: Source::Live };
         self.desk.views.send_replace(Arc::new(view));
         Ok(())
     }
 
     fn show_stale(&self) {
+        self.hints.set_stale(true);
         self.desk.views.send_if_modified(|view| match view.source {
             Source::Stale { .. } => false,
             Source::Live => {
@@ -380,6 +383,7 @@ impl Follower {
     }
 
     fn show_live(&self) {
+        self.hints.set_stale(false);
         self.desk.views.send_if_modified(|view| match view.source {
             Source::Live => false,
             Source::Stale { .. } => {
