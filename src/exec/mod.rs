@@ -7,6 +7,7 @@ mod batch;
 mod cached;
 mod channels;
 mod copies;
+mod gated;
 mod groups;
 mod heal;
 mod late;
@@ -127,6 +128,8 @@ pub(crate) struct Snapshot {
     topology: Arc<Topology>,
     /// In the order of the topology's members.
     seats: Box<[Seat]>,
+    /// Whether there may be keys for which [`Snapshot::is_gated`] holds: all that most writes look at.
+    gated: bool,
 }
 
 /// A member as requests see it.
@@ -473,11 +476,19 @@ impl Snapshot {
                 }
             })
             .collect();
-        Snapshot { topology, seats }
+        let gated = topology.phase() == Phase::Syncing && topology.next().is_some();
+        Snapshot { topology, seats, gated }
     }
 
     pub(crate) fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// Whether a write of this token has to ask its primary's gate who gets it beside the owners: members gain the token,
+    /// and each of them gets what is written after everything before was copied to it.
+    #[inline]
+    fn is_gated(&self, token: Token) -> bool {
+        self.gated && self.topology.gainers(token).next().is_some()
     }
 
     #[inline]
@@ -537,5 +548,6 @@ fn relink(snapshot: &ArcSwap<Snapshot>, making: &Mutex<()>) {
     }
     let seats = old.seats.iter().zip(links);
     let seats = seats.map(|(seat, link)| Seat { node: Arc::clone(&seat.node), link, up: seat.up });
-    snapshot.store(Arc::new(Snapshot { topology: Arc::clone(&old.topology), seats: seats.collect() }));
+    let topology = Arc::clone(&old.topology);
+    snapshot.store(Arc::new(Snapshot { topology, seats: seats.collect(), gated: old.gated }));
 }
