@@ -22,7 +22,7 @@ use super::round::{Failures, Place};
 use super::steps::{Copying, Step};
 use super::stripe::{Home, Ticket};
 use super::wire::{Answered, Shape, transaction};
-use super::{InStep, Core, boxed, groups, report};
+use super::{Core, InStep, boxed, groups, report};
 use crate::command::{self, Carried, Expect};
 use crate::error::{Error, Outcome};
 use crate::node::{Fault, Link};

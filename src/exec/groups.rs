@@ -354,9 +354,17 @@ async fn read_group(core: &Core, snapshot: &Arc<Snapshot>, mut group: Pending) -
         step.cmd = cmd.clone();
         (number, step)
     };
-    let Some((owner, replies)) = answered else {
-        let group = group.into_iter().zip(wire.cmd_iter()).map(|(one, cmd)| back(one, cmd)).collect();
-        return one_by_one(core, snapshot, group).await;
+    let answered = match answered {
+        // The owner may not be written any more.
+        Some(_) if core.is_past(snapshot) => Err(core.snapshot.load_full()),
+        answered => answered.ok_or_else(|| Arc::clone(snapshot)),
+    };
+    let (owner, replies) = match answered {
+        Ok(answered) => answered,
+        Err(snapshot) => {
+            let group = group.into_iter().zip(wire.cmd_iter()).map(|(one, cmd)| back(one, cmd)).collect();
+            return one_by_one(core, &snapshot, group).await;
+        }
     };
     let mut done = Vec::with_capacity(group.len());
     let mut left = Pending::new();

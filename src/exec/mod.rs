@@ -57,6 +57,7 @@ pub(crate) use crate::node::Senders;
 use crate::node::{Changes, ConnectOptions, Link, Naming, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, Phase, State, Step, Token, Topology};
 use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
+use crate::sabotage::{self, Sabotage};
 
 use heal::Suspects;
 pub(crate) use member::unknown as unknown_member;
@@ -482,7 +483,8 @@ impl Snapshot {
                         None
                     }
                 });
-                let up = member.state == State::Up && address.is_some();
+                let readable = member.state == State::Up || sabotage::is(Sabotage::TrustReturning);
+                let up = readable && address.is_some();
                 let gaining = member.state == State::Joining && is_moving;
                 let target = address.filter(|_| up || gaining).map(|address| Target {
                     address,

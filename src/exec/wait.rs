@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::groups;
 use super::steps::{Step, Tokens};
 use super::write::owners;
-use super::{InStep, Core, Snapshot};
+use super::{Core, InStep, Snapshot};
 use crate::command::{self, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::{Link, Node, Queue, Tracked, Turn, Waiter};

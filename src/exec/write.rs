@@ -19,7 +19,7 @@ use super::read::{hurry, no_owner};
 use super::round::{Again, End, Failures, Place, Round};
 use super::steps::{Step, Tokens};
 use super::stripe::Home;
-use super::{InStep, Core, Snapshot, boxed, groups, relink};
+use super::{Core, InStep, Snapshot, boxed, groups, relink};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::Link;
@@ -138,14 +138,7 @@ pub(super) struct Write {
 impl Write {
     /// Makes the command's expiry absolute in the primary's time.
     #[inline]
-    fn new(
-        core: &Arc<Core>,
-        snapshot: InStep,
-        cmd: &Cmd,
-        plan: &Plan<'_>,
-        token: Token,
-        owners: &Owners,
-    ) -> Write {
+    fn new(core: &Arc<Core>, snapshot: InStep, cmd: &Cmd, plan: &Plan<'_>, token: Token, owners: &Owners) -> Write {
         let (mut repeat, no_effect, relative) = match *plan {
             Plan::Write { repeat, no_effect, expiry, .. } => (repeat, no_effect, expiry != Expiry::AsSent),
             _ => (Repeat::Deterministic, NoEffect::Unproven, false),
