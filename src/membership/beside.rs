@@ -57,7 +57,9 @@ impl Snapshot {
         let bad = || Error::new(ErrorKind::Membership, "the records that a server keeps of the ring cannot be read");
         let beside: Beside = serde_json::from_slice(json).map_err(|_| bad())?;
         if beside.v != VERSION {
-            return Err(bad().with_hint("they were written by a newer redis-ring: use one that knows them here as well"));
+            return Err(
+                bad().with_hint("they were written by a newer redis-ring: use one that knows them here as well")
+            );
         }
         let bytes = |value: &Value| serde_json::to_vec(value).map_err(|_| bad());
         let config = ConfigRecord::parse(&bytes(&beside.config)?)?;

@@ -5,9 +5,9 @@
 //! keeps serving, marked [`Source::Stale`].
 
 mod address;
+mod arbiter;
 #[cfg(feature = "zookeeper")]
 mod beside;
-mod arbiter;
 #[cfg(feature = "zookeeper")]
 pub(crate) mod fence;
 mod fixed;
