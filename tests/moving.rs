@@ -7,15 +7,16 @@
 mod operator;
 mod support;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use redis::{AsyncCommands, Value, cmd, pipe};
-use redis_ring::placement::NodeId;
-use redis_ring::{ErrorKind, Outcome, RingClient};
+use redis_ring::placement::{NodeId, Token};
+use redis_ring::policy::WritePolicy;
+use redis_ring::{Outcome, RingClient};
 
-use operator::Operator;
-use support::{SOON, call, eventually, id, own, run, run_or_error, shared_zookeeper};
+use operator::{Operator, weight};
+use support::{FaultProxy, Mode, SOON, eventually, id, own, run, run_or_error, shared_zookeeper};
 
 /// What there is before, separated by `;`, and a write: one of every way in which copies get what was written. `K` is the key,
 /// and `L` another one beside it.
@@ -216,7 +217,7 @@ async fn several_commands_reach_those_who_are_named_each_in_its_moment() {
     let () = connection.mset(&pairs).await.unwrap();
     let topology = client.topology();
     for key in &many {
-        let token = redis_ring::placement::Token::of_key(key.as_bytes());
+        let token = Token::of_key(key.as_bytes());
         let (r4, _) = topology.find(&id("r4")).unwrap();
         let there: bool = ring.ask(&id("r4"), cmd("EXISTS").arg(key)).await;
         assert_eq!(there, topology.gains(r4, token), "{key}");
@@ -251,4 +252,103 @@ async fn a_primary_whose_gate_is_shut_is_not_believed() {
     let error = run_or_error(&client.connection(), &["INCR", &key]).await.unwrap_err();
     assert_eq!(own(&error).outcome(), Outcome::Unknown, "another life of its data: {error}");
     assert_eq!(ring.ask::<i64>(&id("r1"), cmd("GET").arg(&key)).await, 1, "no copy is told");
+}
+
+/// A ring of three, whose `r0` clients reach through a proxy.
+async fn with_a_proxy() -> (Operator, FaultProxy) {
+    let proxy = Mutex::new(None);
+    let ring = Operator::start(shared_zookeeper().await, 3, 3, async |id, addr| {
+        if id.as_str() != "r0" {
+            return None;
+        }
+        let started = FaultProxy::start(addr).await;
+        let addr = started.addr();
+        *proxy.lock().unwrap() = Some(started);
+        Some(addr)
+    });
+    let ring = ring.await;
+    (ring, proxy.into_inner().unwrap().expect("a proxy"))
+}
+
+/// Two writes of one caller for a key whose primary becomes the other one in between, while the first one's primary is slow
+/// to answer. Both must have them in one order.
+async fn in_one_order_while_the_primary_changes(
+    policy: WritePolicy,
+    write: impl AsyncFn(RingClient, String, &'static str),
+) {
+    let (mut ring, proxy) = with_a_proxy().await;
+    let client = ring.builder().write_policy(policy).open().await.unwrap();
+    let lighter = |ring: &mut redis_ring::membership::records::RingRecord| {
+        ring.next = ring.serving.clone();
+        ring.next.insert("r0".to_owned(), weight(20));
+    };
+    ring.phase("filling", lighter).await;
+    ring.until(&[&client]).await;
+    let key = format!("{}k", ring.tag(&client, &["r0", "r1"], &["r1", "r0"]));
+    write(client.clone(), key.clone(), "0").await;
+    proxy.set(Mode::HoldReplies).await;
+    let mut first = Box::pin(write(client.clone(), key.clone(), "1"));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    eventually(SOON, "the slow primary has it", || async {
+        ring.ask::<String>(&id("r0"), cmd("GET").arg(&key)).await == "01"
+    })
+    .await;
+    ring.phase("still", |ring| ring.serving = std::mem::take(&mut ring.next)).await;
+    ring.until(&[&client]).await;
+    assert_eq!(client.locate(&key).owners, [id("r1"), id("r0")]);
+    let mut second = Box::pin(write(client.clone(), key.clone(), "2"));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    // Whatever it sent at once is executed before this is answered.
+    let mut other = client.connection();
+    let beside =
+        format!("{{{}}}", (0..).map(|n| n.to_string()).find(|n| client.locate(n).owners[0] == id("r1")).unwrap());
+    let () = other.get(&beside).await.unwrap();
+    proxy.set(Mode::Pass).await;
+    futures_util::future::join(first, second).await;
+    eventually(SOON, "both have all", || async {
+        let held = [
+            ring.ask::<String>(&id("r0"), cmd("GET").arg(&key)).await,
+            ring.ask(&id("r1"), cmd("GET").arg(&key)).await,
+        ];
+        held == ["012", "012"]
+    })
+    .await;
+    assert_eq!(client.stats().missed_writes, 0);
+}
+
+#[tokio::test]
+async fn writes_of_one_key_stay_in_order_where_its_primary_changes() {
+    in_one_order_while_the_primary_changes(WritePolicy::All, async |client, key, word| {
+        let _: i64 = client.connection().append(&key, word).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn batches_of_one_key_stay_in_order_where_its_primary_changes() {
+    in_one_order_while_the_primary_changes(WritePolicy::All, async |client, key, word| {
+        let beside = format!("{key}-beside");
+        let appended: (i64, i64) =
+            pipe().append(&key, word).append(&beside, word).query_async(&mut client.connection()).await.unwrap();
+        assert_eq!(appended.0, appended.1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_plain_write_behind_a_batch_of_another_primary_waits_for_it() {
+    in_one_order_while_the_primary_changes(WritePolicy::All, async |client, key, word| {
+        let mut connection = client.connection();
+        match word {
+            "2" => {
+                let _: i64 = connection.append(&key, word).await.unwrap();
+            }
+            // The copies get the state.
+            _ => {
+                let append = redis::Script::new("return redis.call('APPEND', KEYS[1], ARGV[1])");
+                let _: i64 = append.key(&key).arg(word).invoke_async(&mut connection).await.unwrap();
+            }
+        }
+    })
+    .await;
 }

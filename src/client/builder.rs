@@ -27,12 +27,7 @@ pub struct RingClientBuilder {
 
 impl RingClientBuilder {
     pub(super) fn new(url: RingUrl) -> RingClientBuilder {
-        RingClientBuilder {
-            url,
-            membership: MembershipOptions::default(),
-            exec: ExecOptions::default(),
-            name: None,
-        }
+        RingClientBuilder { url, membership: MembershipOptions::default(), exec: ExecOptions::default(), name: None }
     }
 
     /// What this client is called, for people: in a server's `CLIENT LIST` its connections are `rr:<step>:<name>`. By

@@ -209,9 +209,8 @@ async fn multiplexed(
         Error::new(ErrorKind::Unreachable, what).with_source(error)
     })?;
     // Without it a small command can wait for the acknowledgement of the one before.
-    tcp.set_nodelay(true).map_err(|error| {
-        Error::new(ErrorKind::Unreachable, format!("cannot set up {address}")).with_source(error)
-    })?;
+    tcp.set_nodelay(true)
+        .map_err(|error| Error::new(ErrorKind::Unreachable, format!("cannot set up {address}")).with_source(error))?;
     if address.tls {
         let stream = encrypted(address, options, tcp).await?;
         greet(address, options, protocol, greeting, ticker, stream).await

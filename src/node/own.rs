@@ -97,7 +97,10 @@ impl Node {
             return Ok(connected);
         }
         link.close();
-        Err(Error::new(ErrorKind::Unreachable, format!("{} has just been restarted, or the ring has moved on", self.id)))
+        Err(Error::new(
+            ErrorKind::Unreachable,
+            format!("{} has just been restarted, or the ring has moved on", self.id),
+        ))
     }
 }
 
