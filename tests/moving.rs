@@ -7,13 +7,14 @@
 mod operator;
 mod support;
 
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use redis::{AsyncCommands, Value, cmd, pipe};
-use redis_ring::placement::{NodeId, Token};
+use redis_ring::placement::{Phase, Token};
 use redis_ring::policy::WritePolicy;
 use redis_ring::{Outcome, RingClient};
+use tokio::task::JoinHandle;
 
 use operator::{Operator, weight};
 use support::{FaultProxy, Mode, SOON, eventually, id, own, run, run_or_error, shared_zookeeper};
@@ -351,4 +352,78 @@ async fn a_plain_write_behind_a_batch_of_another_primary_waits_for_it() {
         }
     })
     .await;
+}
+
+/// Counts until it is told to stop; what was answered.
+fn counting(client: &RingClient, key: &str, until: &Arc<AtomicBool>) -> JoinHandle<Vec<i64>> {
+    let (client, key, until) = (client.clone(), key.to_owned(), Arc::clone(until));
+    tokio::spawn(async move {
+        let callers = (0..8).map(|_| async {
+            let mut answered = Vec::new();
+            let mut connection = client.connection();
+            while !until.load(Ordering::Relaxed) {
+                let now: i64 = connection.incr(&key, 1).await.expect("a count");
+                answered.push(now);
+            }
+            answered
+        });
+        futures_util::future::join_all(callers).await.concat()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_counter_is_exact_through_a_flip_that_one_of_two_clients_does_not_hear_of() {
+    let zookeeper = shared_zookeeper().await;
+    let mut ring = Operator::start(zookeeper, 5, 3, async |_, _| None).await;
+    let to_zookeeper = FaultProxy::start(zookeeper.addr()).await;
+    let (quick, held_back) = (ring.client().await, {
+        let url = ring.url.replace(&zookeeper.addr(), &to_zookeeper.addr());
+        operator::builder(&url).open().await.unwrap()
+    });
+    let both = [&quick, &held_back];
+    let next = ["r0", "r1", "r2", "r3", "r4"];
+    let named = [id("r3"), id("r4")];
+    let stop = Arc::new(AtomicBool::new(false));
+    ring.phase_towards("filling", &next).await;
+    ring.until(&both).await;
+    let key = format!("{}n", ring.tag(&quick, &["r0", "r1"], &["r3", "r4"]));
+    let counts = both.map(|client| counting(client, &key, &stop));
+    ring.goes_on("r0", &key).await;
+    assert_eq!(ring.count("r3", &key).await, 0);
+
+    ring.phase_towards("syncing", &next).await;
+    ring.until(&both).await;
+    ring.exact_cut(&id("r0"), &named, std::slice::from_ref(&key)).await;
+    let before = ring.count("r3", &key).await;
+    assert!(before > 200);
+    ring.goes_on("r3", &key).await;
+
+    to_zookeeper.set(Mode::Stall).await;
+    ring.flip().await;
+    ring.until(&[&quick]).await;
+    assert_eq!(held_back.topology().phase(), Phase::Syncing);
+    ring.goes_on("r3", &key).await;
+    // The gates are told when all agents have seen it; whoever is connected already is not asked again.
+    ring.raise_gates().await;
+    ring.goes_on("r4", &key).await;
+    ring.goes_on("r0", &key).await;
+    assert_eq!(held_back.topology().phase(), Phase::Syncing);
+
+    to_zookeeper.set(Mode::Pass).await;
+    ring.until(&both).await;
+    ring.goes_on("r1", &key).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut answered = Vec::new();
+    for count in counts {
+        answered.extend(count.await.unwrap());
+    }
+    let total = i64::try_from(answered.len()).unwrap();
+    for member in ["r0", "r1", "r3", "r4"] {
+        assert_eq!(ring.count(member, &key).await, total, "{member}");
+    }
+    answered.sort_unstable();
+    answered.dedup();
+    println!("{} of {total} answers were given once", answered.len());
+    let stats = both.map(|client| client.stats());
+    assert!(stats.iter().all(|stats| stats.missed_writes == 0 && stats.unknown_writes == 0), "{stats:?}");
 }
