@@ -427,3 +427,65 @@ async fn a_counter_is_exact_through_a_flip_that_one_of_two_clients_does_not_hear
     let stats = both.map(|client| client.stats());
     assert!(stats.iter().all(|stats| stats.missed_writes == 0 && stats.unknown_writes == 0), "{stats:?}");
 }
+
+#[tokio::test]
+async fn a_primary_that_is_full_takes_what_frees_memory_and_refuses_the_rest() {
+    let (ring, client, tag) = syncing().await;
+    let [key, list] = ["k", "l"].map(|name| format!("{tag}{name}"));
+    let connection = client.connection();
+    run_or_error(&connection, &["SET", &key, "v"]).await.unwrap();
+    run_or_error(&connection, &["RPUSH", &list, "a", "b", "c"]).await.unwrap();
+    ring.cut(&id("r0"), &id("r3"), &[key.clone(), list.clone()]).await;
+    ring.ask::<()>(&id("r0"), cmd("CONFIG").arg(&["SET", "maxmemory", "1"])).await;
+    for refused in [&["SET", &key, "w"][..], &["RPUSH", &list, "d"], &["INCRBYFLOAT", &key, "1"]] {
+        let error = run_or_error(&connection, refused).await.unwrap_err();
+        assert_eq!(error.code(), Some("OOM"), "{refused:?}: {error}");
+    }
+    let popped: Vec<String> =
+        redis::from_redis_value(run_or_error(&connection, &["LPOP", &list, "2"]).await.unwrap()).unwrap();
+    assert_eq!(popped, ["a", "b"]);
+    assert_eq!(run_or_error(&connection, &["EXPIRE", &key, "1000"]).await.unwrap(), Value::Int(1));
+    assert_copied(&ring, "a full primary", &[key.clone(), list.clone()]).await;
+    assert_eq!(
+        run(&connection, &["SPOP", &list]).await.unwrap().extract_error().unwrap_err().code(),
+        Some("WRONGTYPE")
+    );
+    assert_eq!(run_or_error(&connection, &["DEL", &key]).await.unwrap(), Value::Int(1));
+    assert_copied(&ring, "a full primary", &[key, list]).await;
+    assert_eq!(client.stats().differing_replies, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watched_transaction_in_the_middle_of_a_flip_reaches_those_who_are_read_now() {
+    let (mut ring, client, tag) = syncing().await;
+    let key = format!("{tag}n");
+    let () = client.connection().set(&key, 1).await.unwrap();
+    ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], std::slice::from_ref(&key)).await;
+    // Writes at the primary are held up, and so is the transaction while the ring flips.
+    let mut pausing = support::direct::connect(&ring.addr(&id("r0"))).await;
+    let () = cmd("CLIENT").arg(&["PAUSE", "60000", "WRITE"]).query_async(&mut pausing).await.unwrap();
+    let transaction = tokio::spawn({
+        let (client, key) = (client.clone(), key.clone());
+        async move {
+            let done: (i64,) = client
+                .transaction(&[&key], |mut connection, mut pipeline| {
+                    let key = key.clone();
+                    async move { pipeline.incr(&key, 41).query_async(&mut connection).await }
+                })
+                .await?;
+            redis::RedisResult::Ok(done.0)
+        }
+    });
+    eventually(SOON, "the transaction is held up", || async {
+        let info: String = ring.ask(&id("r0"), cmd("INFO").arg("clients")).await;
+        info.contains("blocked_clients:1")
+    })
+    .await;
+    ring.flip().await;
+    ring.until(&[&client]).await;
+    let () = cmd("CLIENT").arg("UNPAUSE").query_async(&mut pausing).await.unwrap();
+    assert_eq!(transaction.await.unwrap().unwrap(), 42);
+    for member in ["r0", "r1", "r3", "r4"] {
+        assert_eq!(ring.count(member, &key).await, 42, "{member}");
+    }
+}

@@ -276,8 +276,12 @@ impl Begun {
 /// Gives the copies the state that these keys, of one token, have at their primary now. What this process sends later
 /// for them reaches the copies later.
 pub(super) async fn copy_state(core: &Arc<Core>, keys: Vec<Vec<u8>>) -> Result<(), Error> {
-    let snapshot = core.snapshot.load_full();
-    match one(core, &snapshot, Step::state_of(keys)).await?.extract_error() {
+    copy_state_of(core, &core.snapshot.load_full(), keys).await
+}
+
+/// As [`copy_state`], to the copies of this snapshot if its primary is connected still.
+pub(super) async fn copy_state_of(core: &Arc<Core>, snapshot: &Arc<Snapshot>, keys: Vec<Vec<u8>>) -> Result<(), Error> {
+    match one(core, snapshot, Step::state_of(keys)).await?.extract_error() {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::new(ErrorKind::Server, "the primary does not give its state away").with_source(error)),
     }
