@@ -4,6 +4,8 @@
 //! and writes what differs. So it does not matter what happened while it, its server or ZooKeeper was away.
 
 mod claim;
+#[doc(hidden)]
+pub mod fill;
 mod flushes;
 mod founding;
 mod gate;
