@@ -188,6 +188,13 @@ impl Gatekeeper {
     }
 }
 
+/// Whether the gate of any member's server is open for this life. If it is, its step is at least this one from now on.
+pub(super) async fn raise(server: &mut Server, life: &Life, step: u64, within: Duration) -> Result<bool, Failure> {
+    let mut eval = redis::cmd("EVAL");
+    eval.arg(RAISE).arg(1).arg(OWN_GATE).arg(&life.run_id).arg(life.generation).arg(step);
+    Ok(server.ask::<i64>(&eval, within).await? == 1)
+}
+
 /// Ends the connections of all clients: not those of agents, but for those of this agent that have these names.
 pub(super) async fn end_clients(server: &mut Server, fills: Option<&str>, within: Duration) -> Result<usize, Failure> {
     let mut ids = Vec::new();
