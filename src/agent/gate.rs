@@ -179,8 +179,7 @@ impl Gatekeeper {
         let hands = match usable {
             Some(hands) => hands,
             None => {
-                let mut server = self.connector.connect(&self.address, &self.name).await?;
-                server.select(db, self.within).await?;
+                let server = self.connector.connect_to(&self.address, &self.name, db, None).await?;
                 Hands { server, db }
             }
         };

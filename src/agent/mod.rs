@@ -4,11 +4,14 @@
 //! and writes what differs. So it does not matter what happened while it, its server or ZooKeeper was away.
 
 mod claim;
+#[doc(hidden)]
+pub mod fill;
 mod flushes;
 mod founding;
 mod gate;
 mod health;
 mod info;
+mod moving;
 mod options;
 mod peers;
 mod reconcile;

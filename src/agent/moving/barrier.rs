@@ -34,6 +34,8 @@ struct Peer {
     server: Server,
     addr: String,
     db: i64,
+    /// When clients were cut off here.
+    killed: Option<Instant>,
 }
 
 /// How long a client may take to follow. Its own attempts outlive no second.
@@ -61,29 +63,37 @@ impl Barrier {
             return true;
         }
         let overdue = self.since.elapsed() > PATIENCE;
+        let lease = Duration::from_millis(snapshot.config.fence_wait_ms);
         let (connector, name, within) = (&self.connector, &self.name, self.within);
         let missing: Vec<_> = in_use(snapshot)
             .filter(|(id, record)| !self.held.at.contains(&((*id).clone(), record.generation)))
             .map(|(id, record)| (id.clone(), record, self.servers.remove(id)))
             .collect();
         let rounds = missing.into_iter().map(|(id, record, peer)| async move {
-            let met = meet(connector, name, record, snapshot.config.db, peer, within).await;
+            let met = meet(connector, name, record, snapshot.config.db, peer).await;
             let looked = match met {
-                Ok(mut peer) => match look(&mut peer.server, record, snapshot, overdue, within).await {
-                    Ok(behind) => Ok((peer, behind)),
-                    Err(failure) => Err(failure),
-                },
+                Ok(mut peer) => {
+                    let looked = look(&mut peer.server, record, snapshot, overdue, within).await;
+                    looked.map(|behind| (peer, behind))
+                }
                 Err(failure) => Err(failure),
             };
             (id, record.generation, looked)
         });
         for (id, generation, looked) in join_all(rounds).await {
             match looked {
-                Ok((peer, behind)) => {
-                    if behind == Some(0) {
-                        self.held.at.insert((id.clone(), generation));
-                    } else if overdue {
-                        tracing::warn!(member = %id, step, ?behind, "clients do not follow the ring: they are cut off");
+                Ok((mut peer, behind)) => {
+                    // What a client keeps of a server's replies it may give for a moment after it was cut off.
+                    let over = peer.killed.is_none_or(|killed| killed.elapsed() >= lease);
+                    match behind {
+                        Some(0) if over => {
+                            self.held.at.insert((id.clone(), generation));
+                        }
+                        Some(behind) if behind > 0 && overdue => {
+                            peer.killed = Some(Instant::now());
+                            tracing::warn!(member = %id, step, behind, "clients do not follow the ring: they are cut off");
+                        }
+                        Some(_) | None => {}
                     }
                     self.servers.insert(id, peer);
                 }
@@ -101,16 +111,14 @@ async fn meet(
     record: &MemberRecord,
     db: i64,
     peer: Option<Peer>,
-    within: Duration,
 ) -> Result<Peer, Failure> {
     if let Some(peer) = peer.filter(|peer| peer.addr == record.addr && peer.db == db) {
         return Ok(peer);
     }
     let unusable = |_| Failure::Lost("its address cannot be used".to_owned());
     let address: Address = record.addr.parse().map_err(unusable)?;
-    let mut server = connector.connect(&address, name).await?;
-    server.select(db, within).await?;
-    Ok(Peer { server, addr: record.addr.clone(), db })
+    let server = connector.connect_to(&address, name, db, None).await?;
+    Ok(Peer { server, addr: record.addr.clone(), db, killed: None })
 }
 
 /// Sets the gate's step and counts the clients that are behind it, and ends them if they are overdue. `None` where the gate
