@@ -202,6 +202,26 @@ impl Server {
         Ok(info)
     }
 
+    /// Who is connected to it.
+    pub(crate) async fn clients(&mut self, within: Duration) -> Result<Vec<Client>, Failure> {
+        let text = self.ask::<String>(cmd("CLIENT").arg("LIST"), within).await?;
+        Ok(clients(&text))
+    }
+
+    /// Asks several things at once. What was answered with an error is so in its place; of a transaction, which is one
+    /// answer, such an error is the whole's.
+    pub(crate) async fn ask_all(&self, cmds: &Pipeline, within: Duration) -> Result<Vec<Value>, Failure> {
+        let (skipped, answers) = if cmds.is_transaction() { (cmds.len() + 1, 1) } else { (0, cmds.len()) };
+        let mut connection = self.connection.clone();
+        let asking = connection.req_packed_commands(cmds, skipped, answers);
+        timeout(within, asking).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)
+    }
+
+    /// Whether the connection is known to have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.driver.is_finished()
+    }
+
     /// Uses this database from now on.
     pub(crate) async fn select(&mut self, db: i64, within: Duration) -> Result<(), Failure> {
         self.ask::<()>(cmd("SELECT").arg(db), within).await
@@ -223,26 +243,6 @@ impl Server {
             timeout(within, try_join_all(kills)).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)?;
         }
         Ok(())
-    }
-
-    /// Who is connected to it.
-    pub(crate) async fn clients(&mut self, within: Duration) -> Result<Vec<Client>, Failure> {
-        let text = self.ask::<String>(cmd("CLIENT").arg("LIST"), within).await?;
-        Ok(clients(&text))
-    }
-
-    /// Asks several things at once. What was answered with an error is so in its place; of a transaction, which is one
-    /// answer, such an error is the whole's.
-    pub(crate) async fn ask_all(&self, cmds: &Pipeline, within: Duration) -> Result<Vec<Value>, Failure> {
-        let (skipped, answers) = if cmds.is_transaction() { (cmds.len() + 1, 1) } else { (0, cmds.len()) };
-        let mut connection = self.connection.clone();
-        let asking = connection.req_packed_commands(cmds, skipped, answers);
-        timeout(within, asking).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)
-    }
-
-    /// Whether the connection is known to have ended.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.driver.is_finished()
     }
 
     pub(crate) async fn ask<T: redis::FromRedisValue>(&mut self, cmd: &Cmd, within: Duration) -> Result<T, Failure> {
