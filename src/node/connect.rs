@@ -11,6 +11,7 @@ use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisEr
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::access;
 use super::driver::{self, Reads};
 use super::inflight;
 use super::link::{Clock, Link, Peer};
@@ -299,11 +300,14 @@ fn is_hello_refused(error: &RedisError) -> bool {
 /// An error of the handshake, with what to do about it.
 fn refused(address: &Address, error: RedisError) -> Error {
     let code = error.code().unwrap_or_default().to_owned();
+    if let Some(named) = access::denied(address, &error) {
+        return named.with_source(error);
+    }
     let denied = |hint: &str| Error::new(ErrorKind::Denied, format!("{address} denied access")).with_hint(hint);
     let made = match code.as_str() {
         "NOAUTH" => denied("the server wants a password: give it in the client's options"),
         "WRONGPASS" => denied("the user name or password is wrong"),
-        "NOPERM" => denied("the user may not run INFO, TIME, CLIENT ID or SELECT, which every connection needs"),
+        "NOPERM" => denied("the user may not do what every connection needs: docs/access.md lists the rules"),
         "LOADING" => Error::new(ErrorKind::Unreachable, format!("{address} is loading its data")),
         _ if error.kind() == redis::ErrorKind::AuthenticationFailed => {
             denied("check user name and password in the client's options")
