@@ -348,6 +348,9 @@ pub struct SyncRecord {
     /// Whether all sources have been copied and only what is being written now is behind.
     #[serde(default)]
     pub caught_up: bool,
+    /// Keys copied in a second, now.
+    #[serde(default)]
+    pub rate: u64,
     /// The sources at which the exact cut is made.
     #[serde(default)]
     pub cuts: Vec<String>,
@@ -359,12 +362,38 @@ pub struct SyncRecord {
     pub rest: Map<String, Value>,
 }
 
+/// `/lead`: who leads the moves of the ring. Advice alone: whoever changes the ring does so at the epoch that they have
+/// seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeadRecord {
+    /// The version of the record.
+    pub v: u32,
+    /// The member whose agent it is.
+    pub id: String,
+    /// Which agent: `host:pid version`.
+    pub agent: String,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
 impl LiveRecord {
     /// Reads a record.
     ///
     /// # Errors
     /// What is wrong with it, as a clause for people.
     pub fn parse(data: &[u8]) -> Result<LiveRecord, String> {
+        version(data)?;
+        serde_json::from_slice(data).map_err(|why| unreadable("it", &why))
+    }
+}
+
+impl LeadRecord {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a clause for people.
+    pub fn parse(data: &[u8]) -> Result<LeadRecord, String> {
         version(data)?;
         serde_json::from_slice(data).map_err(|why| unreadable("it", &why))
     }
