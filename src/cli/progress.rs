@@ -118,7 +118,8 @@ impl Gainer {
             rate: now.map_or(0, |sync| sync.rate),
             caught_up: now.is_some_and(|sync| sync.caught_up),
             cuts: now.map(|sync| sync.cuts.clone()).unwrap_or_default(),
-            trouble: now.and_then(|sync| sync.trouble.clone()),
+            // After the flip nothing keeps it any more.
+            trouble: now.filter(|_| topology.phase() != Phase::Retiring).and_then(|sync| sync.trouble.clone()),
         }
     }
 
