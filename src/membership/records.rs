@@ -354,6 +354,13 @@ pub struct SyncRecord {
     /// The sources at which the exact cut is made.
     #[serde(default)]
     pub cuts: Vec<String>,
+    /// The members that were up, and the lives of their data, when it was decided which source each key is copied from.
+    /// With others than these the cuts are void.
+    #[serde(default)]
+    pub up: BTreeMap<String, u64>,
+    /// Asks for another filling: something is not known to have been copied.
+    #[serde(default)]
+    pub void: bool,
     /// What keeps it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
