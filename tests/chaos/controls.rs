@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::check::Kind;
 use crate::faults::{Fault, Network, Whom, With};
 use crate::report;
-use crate::run::{MEMBERS, Planned, Run};
+use crate::run::{Planned, Run, Setup};
 
 /// What is missing, and the fault that shows it.
 const CONTROLS: [(&str, Fault); 4] = [
@@ -25,11 +25,11 @@ pub async fn all_are_red(folder: &Path, seed: u64) -> bool {
     for (name, fault) in CONTROLS {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).expect("a folder for logs and histories");
-        let mut run = Run::start(&folder, Some(name)).await;
+        let mut run = Run::start(&folder, Setup { sabotage: Some(name), ..Setup::CHAOS }).await;
         run.patience = PATIENCE;
         let planned = |member| Planned { fault, member, client: 0, length: LENGTH };
         let mut found = Vec::new();
-        for member in 0..MEMBERS {
+        for member in 0..Setup::CHAOS.members {
             run.round(&[planned(member)], seed).await;
             // That it did not become whole shows nothing.
             found = run.results.findings.violations.iter().filter(|v| shows(v.kind)).cloned().collect();

@@ -13,9 +13,11 @@ mod client;
 mod controls;
 mod faults;
 mod history;
+mod last;
 mod report;
 mod ring;
 mod run;
+mod table;
 mod workloads;
 
 use std::process::ExitCode;
@@ -24,7 +26,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use faults::Fault;
-use run::{MEMBERS, Planned, Results, Run};
+use run::{Planned, Results, Run, Setup};
 
 /// Make faults in a whole ring on this machine, and check what its clients saw
 #[derive(Parser)]
@@ -40,8 +42,11 @@ struct Args {
     #[arg(long, value_name = "NAME", value_parser = fault)]
     fault: Vec<Fault>,
     /// Only the runs that have to fail, because an ingredient of the protocol is missing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "table")]
     controls: bool,
+    /// Measure what the clients of four members see of each fault, beside what is to be reached; in a release build
+    #[arg(long)]
+    table: bool,
     /// What is printed
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Output,
@@ -104,6 +109,7 @@ impl Harness {
     }
 }
 
+const MEMBERS: usize = Setup::CHAOS.members;
 const NAME: &str = "chaos";
 /// What `cargo test` has time for.
 const BY_CHANCE: usize = 2;
@@ -156,12 +162,15 @@ fn runtime(threads: usize) -> tokio::runtime::Runtime {
 
 /// Whether a promise was broken, or a control kept them all.
 async fn make(args: &Args, seed: u64, folder: &std::path::Path) -> bool {
+    if args.table {
+        return table::measure(folder, seed, args.output).await;
+    }
     let begun = Instant::now();
     let asked = args.minutes.is_some() || args.seed.is_some() || !args.fault.is_empty();
     let mut red = false;
     if !args.controls {
         eprintln!("chaos: seed {seed}");
-        let mut run = Run::start(folder, None).await;
+        let mut run = Run::start(folder, Setup::CHAOS).await;
         rounds(&mut run, args, seed).await;
         let results = run.finish();
         red |= !results.findings.violations.is_empty();
@@ -179,7 +188,7 @@ async fn rounds(run: &mut Run, args: &Args, seed: u64) {
     let longest = if args.minutes.is_some() || !args.fault.is_empty() { LONGEST } else { LONGEST_IN_TESTS };
     let kinds: &[Fault] = if args.fault.is_empty() { &Fault::CYCLE } else { &args.fault };
     let plan = |rng: &mut fastrand::Rng, fault: Fault, member: usize| {
-        let (client, length) = (rng.usize(..4), fault.length(rng, longest));
+        let (client, length) = (rng.usize(..Setup::CHAOS.clients), fault.length(rng, longest));
         Planned { fault, member, client, length }
     };
     let until = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));

@@ -24,10 +24,10 @@ pub struct Row {
     pub longest_heal_s: f64,
 }
 
-/// The rows by fault; what happened outside all faults is under `-`.
+/// The rows by fault; what happened before the first is under `-`.
 pub type Rows = BTreeMap<&'static str, Row>;
 
-const OUTSIDE: &str = "-";
+const BEFORE: &str = "-";
 
 /// Adds a round to the rows.
 pub fn add(rows: &mut Rows, ops: &[Op], windows: &[Window], findings: &Findings) {
@@ -36,14 +36,10 @@ pub fn add(rows: &mut Rows, ops: &[Op], windows: &[Window], findings: &Findings)
         row.times += 1;
         row.longest_heal_s = row.longest_heal_s.max((window.whole - window.ended) as f64 / 1e9);
     }
-    // The last that had begun when the operation ended: what a fault leaves behind counts for it.
+    // What a fault leaves behind counts for it, until the next.
     let name = |moment: u64| {
-        let after = windows.partition_point(|window| window.begun <= moment);
-        after
-            .checked_sub(1)
-            .map(|last| &windows[last])
-            .filter(|window| moment <= window.whole)
-            .map_or(OUTSIDE, |w| w.fault.name())
+        let begun = windows.partition_point(|window| window.begun <= moment);
+        begun.checked_sub(1).map_or(BEFORE, |last| windows[last].fault.name())
     };
     for op in ops {
         let row = rows.entry(name(op.ended)).or_default();
@@ -69,6 +65,12 @@ pub fn add(rows: &mut Rows, ops: &[Op], windows: &[Window], findings: &Findings)
             }
         }
     }
+}
+
+/// How many acknowledged writes were lost, and how many answers were wrong.
+pub fn lost_and_wrong(findings: &Findings) -> (usize, usize) {
+    let count = |kind: Kind| findings.violations.iter().filter(|violation| violation.kind == kind).count();
+    (count(Kind::Lost), count(Kind::Wrong))
 }
 
 pub fn table(rows: &Rows) -> String {

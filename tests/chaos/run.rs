@@ -4,29 +4,44 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
-use redis::{AsyncCommands as _, Cmd, RedisResult, cmd};
-use redis_ring::{RingClient, RingConnection};
+use redis_ring::RingClient;
 
 use crate::check::{self, Findings, Kind, Violation};
 use crate::client::{Client, Order, Report, Round};
 use crate::faults::{self, Fault, Window};
-use crate::history::{self, Act, End, Op, Workload, now};
+use crate::history::{self, Op, Workload, now};
+use crate::last;
 use crate::report::{self, Rows};
 use crate::ring::{Ring, Shape};
 use crate::workloads::Space;
 
-pub const MEMBERS: usize = 5;
-const CLIENTS: usize = 4;
-const WORKERS: usize = 6;
-/// Operations a second of each worker; a debug build on two cores shares them with the servers.
-const RATE: f64 = 30.0;
+/// Who there is, and what they do.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    pub members: usize,
+    pub clients: usize,
+    /// Of each client.
+    pub workers: usize,
+    /// Operations a second of each worker.
+    pub rate: f64,
+    /// Plain operations only, to be measured.
+    pub plain: bool,
+    /// Whether there are proxies, which faults of the network need.
+    pub proxied: bool,
+    /// What all do without.
+    pub sabotage: Option<&'a str>,
+}
+
+impl Setup<'_> {
+    /// All workloads. A debug build on two cores shares them with the servers.
+    pub const CHAOS: Setup<'static> =
+        Setup { members: 5, clients: 4, workers: 6, rate: 30.0, plain: false, proxied: true, sabotage: None };
+}
+
 /// Fewer events than these, and a checker has proved nothing.
 const ENOUGH: usize = 1000;
 /// An operation on a key of the member, in the fault's time: fewer, and the fault met no traffic.
 const TRAFFIC: usize = 10;
-/// Reads at the end, side by side.
-const AT_ONCE: usize = 32;
 const BEFORE: Duration = Duration::from_millis(500);
 /// A late fence comes within this time after the fault; until then the ring only seems whole.
 const QUIET: Duration = Duration::from_millis(800);
@@ -41,6 +56,12 @@ pub struct Planned {
     pub length: Duration,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Load {
+    GoesOn,
+    Ended,
+}
+
 /// What all rounds together have shown.
 #[derive(Default)]
 pub struct Results {
@@ -49,47 +70,74 @@ pub struct Results {
     pub keys: usize,
 }
 
+/// What a round has shown.
+pub struct Played {
+    pub ops: Vec<Op>,
+    pub windows: Vec<Window>,
+    pub findings: Findings,
+    /// When the load had ended.
+    pub settled: u64,
+    goes_on: bool,
+}
+
 /// A ring under load.
 pub struct Run {
     ring: Ring,
     clients: Vec<Client>,
     own: RingClient,
     folder: PathBuf,
+    /// What a client is told, but for what is each one's and each round's own.
+    round: Round,
     rounds: usize,
+    begun: Instant,
     /// How long the ring may take to be whole again.
     pub patience: Duration,
     pub results: Results,
 }
 
 impl Run {
-    pub async fn start(folder: &Path, sabotage: Option<&str>) -> Run {
-        let shape = Shape { members: MEMBERS, proxied: true, sabotage };
-        let ring = Ring::start(shape, folder).await;
+    pub async fn start(folder: &Path, setup: Setup<'_>) -> Run {
+        let begun = Instant::now();
+        let Setup { members, proxied, sabotage, .. } = setup;
+        let ring = Ring::start(Shape { members, proxied, sabotage }, folder).await;
         let mut clients = Vec::new();
-        for number in 0..CLIENTS {
+        for number in 0..setup.clients {
             clients.push(Client::start(number, &ring.url, folder, sabotage).await);
         }
-        for member in &ring.members {
-            let proxy = member.proxy.as_ref().expect("a proxy");
+        for proxy in ring.members.iter().filter_map(|member| member.proxy.as_ref()) {
             proxy.tell_apart(clients.iter().map(Client::pid)).await;
-        }
-        // A connection is somebody's from its beginning.
-        for member in &ring.members {
-            member.proxy.as_ref().expect("a proxy").cut().await;
+            // A connection is somebody's from its beginning.
+            proxy.cut().await;
         }
         let own = ring.client().await;
-        let folder = folder.to_owned();
-        Run { ring, clients, own, folder, rounds: 0, patience: HEALED_WITHIN, results: Results::default() }
+        let round = Round {
+            space: Space { prefix: String::new(), clients: setup.clients, workers: setup.workers },
+            file: PathBuf::new(),
+            seed: 0,
+            rate: setup.rate,
+            plain: setup.plain,
+        };
+        let results = Results::default();
+        Run { ring, clients, own, folder: folder.to_owned(), round, rounds: 0, begun, patience: HEALED_WITHIN, results }
     }
 
     /// Load, the faults one after the other, and all checks. `false` when it is no use to go on.
     pub async fn round(&mut self, planned: &[Planned], seed: u64) -> bool {
+        let played = self.play(planned, seed, Duration::ZERO).await;
+        report::add(&mut self.results.rows, &played.ops, &played.windows, &played.findings);
+        self.results.findings.add(played.findings);
+        played.goes_on
+    }
+
+    /// As [`Run::round`], with the load going on for a while after the last fault; what came of it is the caller's.
+    pub async fn play(&mut self, planned: &[Planned], seed: u64, after: Duration) -> Played {
         self.rounds += 1;
-        let space = Space { prefix: format!("r{}", self.rounds), clients: CLIENTS, workers: WORKERS };
-        let files: Vec<PathBuf> =
-            (0..CLIENTS).map(|number| self.folder.join(format!("round-{}-{number}.jsonl", self.rounds))).collect();
-        for (client, file) in self.clients.iter_mut().zip(&files) {
-            let round = Round { space: space.clone(), file: file.clone(), seed, rate: RATE, plain: false };
+        let mut files = Vec::new();
+        for client in &mut self.clients {
+            let mut round = Round { seed, ..self.round.clone() };
+            round.space.prefix = format!("r{}", self.rounds);
+            round.file = self.folder.join(format!("round-{}-{}.jsonl", self.rounds, client.number));
+            files.push(round.file.clone());
             assert_eq!(client.tell(&Order::Start(round)).await, Report::Started);
         }
         tokio::time::sleep(BEFORE).await;
@@ -104,57 +152,59 @@ impl Run {
                 break;
             }
         }
+        tokio::time::sleep(after).await;
         let mut stopped = Vec::new();
         for client in &mut self.clients {
             stopped.push(client.tell(&Order::Stop).await);
         }
         let goes_on = findings.violations.is_empty();
         let settled = now();
+        self.say("the load has ended");
         let mut ops: Vec<Op> = files.iter().flat_map(|file| history::read(file)).collect();
         let keys: BTreeMap<String, Workload> = ops.iter().map(|op| (op.key().to_owned(), op.workload)).collect();
-        if goes_on && let Err(why) = self.until_whole(Duration::ZERO).await {
-            findings.violations.push(violation(Kind::NotWhole, format!("at the end of the round: {why}")));
-        }
-        ops.extend(self.read_all(&ops, &keys).await);
+        ops.extend(last::read_all(&self.own, self.clients.len(), &ops).await);
         ops.sort_by_key(|op| op.begun);
         findings.add(check::history(&ops, settled));
         if goes_on {
-            let (differing, compared) = check::copies::compare(&self.ring, &self.own, &keys).await;
-            findings.add(differing);
-            self.results.keys += compared;
+            self.compare(&keys, &mut findings).await;
         }
+        self.say(&format!("{} operations are judged", ops.len()));
         self.met_traffic(&windows, &ops, &mut findings);
-        if !findings.violations.is_empty() {
-            let text = format!("{}\n\n{stopped:#?}", self.ring.status(&self.folder));
-            std::fs::write(self.folder.join("status.txt"), text).expect("room on the disk");
-        }
-        report::add(&mut self.results.rows, &ops, &windows, &findings);
-        let clean = findings.violations.is_empty();
-        self.results.findings.add(findings);
-        if clean {
+        if findings.violations.is_empty() {
             files.iter().for_each(|file| std::fs::remove_file(file).expect("the history"));
+        } else {
+            let text = format!("{}\n\n{stopped:#?}", self.ring.status(&self.folder));
+            let file = self.folder.join(format!("status-{}.txt", self.rounds));
+            std::fs::write(file, text).expect("room on the disk");
         }
-        self.clear(&keys).await;
-        goes_on
+        last::clear(&self.own, &keys).await;
+        Played { ops, windows, findings, settled, goes_on }
+    }
+
+    fn say(&self, what: &str) {
+        eprintln!("chaos: {:>6.1} s  {what}", self.begun.elapsed().as_secs_f64());
     }
 
     async fn one(&mut self, planned: &Planned) -> (Window, Result<(), String>) {
         let Planned { fault, member, client, length } = *planned;
         let mut window = faults::make(fault, &self.ring, member, &self.clients[client], length).await;
-        let healed = self.until_whole(QUIET).await;
+        let healed = self.until_whole(Load::GoesOn).await;
         window.whole = healed.clone().unwrap_or_else(|_| now());
+        let (lasted, healing) = (window.ended - window.begun, window.whole - window.ended);
+        let (lasted, healing) = (check::seconds(lasted), check::seconds(healing));
+        self.say(&format!("{} of redis-{member}: {lasted:.1} s, whole after {healing:.1} s", fault.name()));
         (window, healed.map(|_| ()))
     }
 
     /// Waits until the ring has been whole for a while, and says since when.
-    async fn until_whole(&mut self, quiet: Duration) -> Result<u64, String> {
+    async fn until_whole(&mut self, load: Load) -> Result<u64, String> {
         let deadline = Instant::now() + self.patience;
         let mut since: Option<u64> = None;
         loop {
-            match self.whole().await {
+            match self.whole(load).await {
                 Ok(()) => {
                     let since = *since.get_or_insert_with(now);
-                    if Duration::from_nanos(now() - since) >= quiet {
+                    if Duration::from_nanos(now() - since) >= QUIET {
                         return Ok(since);
                     }
                 }
@@ -167,8 +217,12 @@ impl Run {
         }
     }
 
-    async fn whole(&mut self) -> Result<(), String> {
+    async fn whole(&mut self, load: Load) -> Result<(), String> {
         self.ring.whole().await?;
+        if load == Load::GoesOn {
+            return Ok(());
+        }
+        self.ring.settled().await?;
         for client in &mut self.clients {
             match client.tell(&Order::Suspects).await {
                 Report::Suspects(0) => {}
@@ -178,24 +232,29 @@ impl Run {
         Ok(())
     }
 
-    /// What everything is at the end, read through the ring.
-    async fn read_all(&self, ops: &[Op], keys: &BTreeMap<String, Workload>) -> Vec<Op> {
-        let mut cells: BTreeMap<&str, (Workload, bool)> = BTreeMap::new();
-        for op in ops.iter().filter(|op| !op.act.is_read()) {
-            cells.entry(&op.cell).or_insert((op.workload, matches!(op.act, Act::Push(_))));
-        }
-        let looks = cells.into_iter().map(|(cell, (workload, is_list))| {
-            let mut connection = self.own.connection();
-            async move {
-                let begun = now();
-                let end = look(&mut connection, cell, is_list).await;
-                let end = end.unwrap_or_else(|error| End::Unknown(error.to_string()));
-                Op { client: CLIENTS, workload, cell: cell.to_owned(), act: Act::Read, begun, ended: now(), end }
+    /// Asks both owners of every key. Only where they differ is it waited for what heals them: keys that several
+    /// processes write all the time are looked at ever less often.
+    async fn compare(&mut self, keys: &BTreeMap<String, Workload>, findings: &mut Findings) {
+        self.results.keys += keys.len();
+        let mut different = last::compare(&self.ring, &self.own, keys).await;
+        if !different.is_empty() {
+            self.say(&format!("{} keys differ: waiting until nobody suspects any", different.len()));
+            if let Err(why) = self.until_whole(Load::Ended).await {
+                findings.violations.push(violation(Kind::NotWhole, format!("at the end of the round: {why}")));
             }
-        });
-        let read: Vec<Op> = futures_util::stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
-        debug_assert!(read.iter().all(|op| keys.contains_key(op.key())));
-        read
+            let again = different.keys().map(|key| (key.clone(), keys[key])).collect();
+            different = last::compare(&self.ring, &self.own, &again).await;
+            self.say(&format!("{} keys differ still", different.len()));
+        }
+        for (key, how) in different {
+            let workload = keys[&key];
+            if workload == Workload::Shared {
+                *findings.measured.entry("lists with several writers whose copies differ").or_default() += 1;
+            } else {
+                let text = format!("{key}: {how}");
+                findings.violations.push(Violation { workload: Some(workload), ..violation(Kind::Differs, text) });
+            }
+        }
     }
 
     fn met_traffic(&self, windows: &[Window], ops: &[Op], findings: &mut Findings) {
@@ -217,21 +276,12 @@ impl Run {
         }
     }
 
-    /// Later rounds have keys of their own, and need the room.
-    async fn clear(&self, keys: &BTreeMap<String, Workload>) {
-        let mut connection = self.own.connection();
-        let keys: Vec<&String> = keys.keys().collect();
-        for some in keys.chunks(200) {
-            // What remains is in nobody's way.
-            let _: RedisResult<u64> = connection.unlink(some).await;
-        }
-    }
-
     /// What is judged at the end of all rounds.
     pub fn finish(mut self) -> Results {
         let events = &self.results.findings.events;
         let mut seen: Vec<(String, usize)> = Workload::ALL
             .iter()
+            .filter(|workload| **workload != Workload::Shared)
             .map(|workload| (format!("{workload:?}"), events.get(workload).copied().unwrap_or_default()))
             .collect();
         seen.push(("the comparison of owners".to_owned(), self.results.keys));
@@ -245,29 +295,4 @@ impl Run {
 
 fn violation(kind: Kind, text: String) -> Violation {
     Violation { kind, workload: None, at: now(), text }
-}
-
-async fn look(connection: &mut RingConnection, cell: &str, is_list: bool) -> RedisResult<End> {
-    let (key, field) = cell.split_once('#').map_or((cell, None), |(key, field)| (key, Some(field)));
-    if is_list {
-        return Ok(End::Numbers(connection.lrange(key, 0, -1).await?));
-    }
-    let text: Option<String> = match field {
-        // Sorted sets are those whose letter says so.
-        Some(field) if key.split(':').nth(1) == Some("z") => ask(connection, cmd("ZSCORE").arg(key).arg(field)).await?,
-        Some(field) => ask(connection, cmd("HGET").arg(key).arg(field)).await?,
-        None => ask(connection, cmd("GET").arg(key)).await?,
-    };
-    Ok(number_of(cell, text))
-}
-
-async fn ask(connection: &mut RingConnection, cmd: &Cmd) -> RedisResult<Option<String>> {
-    cmd.query_async(connection).await
-}
-
-/// Plain numbers, and those under a name.
-fn number_of(cell: &str, text: Option<String>) -> End {
-    let Some(text) = text else { return End::Number(None) };
-    let number = text.strip_prefix(cell).and_then(|rest| rest.strip_prefix('=')).unwrap_or(&text);
-    number.parse().map_or(End::Nonsense(text.clone()), |number| End::Number(Some(number)))
 }

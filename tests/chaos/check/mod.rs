@@ -1,7 +1,6 @@
 //! What must hold of a history.
 
 mod cells;
-pub mod copies;
 mod lists;
 mod lives;
 mod locks;
@@ -124,7 +123,7 @@ fn missing(op: &Op, settled: u64) -> Kind {
 struct Times(Vec<u64>);
 
 impl Times {
-    fn of<'a>(ops: &[&'a Op], which: impl Fn(&Op) -> bool, time: impl Fn(&Op) -> u64) -> Times {
+    fn of(ops: &[&Op], which: impl Fn(&Op) -> bool, time: impl Fn(&Op) -> u64) -> Times {
         let mut times: Vec<u64> = ops.iter().filter(|op| which(op)).map(|op| time(op)).collect();
         times.sort_unstable();
         Times(times)

@@ -43,14 +43,11 @@ async fn release(hands: &mut Hands, key: &str, name: u64) -> bool {
 /// writes this name or deletes it.
 async fn give_back(hands: &mut Hands, key: &str, name: u64) {
     for _ in 0..TRIES {
-        match hands.run(Workload::Lock, key, Act::Read, cmd("GET").arg(key), End::Number).await {
-            End::Number(owner) if owner == Some(name) => {
-                if release(hands, key, name).await {
-                    return;
-                }
-            }
-            End::Number(_) => return,
-            _ => {}
+        let end = hands.run(Workload::Lock, key, Act::Read, cmd("GET").arg(key), End::Number).await;
+        let is_own = end == End::Number(Some(name));
+        let is_known = matches!(end, End::Number(_));
+        if (is_known && !is_own) || (is_own && release(hands, key, name).await) {
+            return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }

@@ -105,7 +105,7 @@ impl Registers {
         } else {
             let keys: Vec<String> = (0..AT_ONCE).map(|_| hands.anyones('m', AT_ONCE as u64)).collect();
             let asked = hands.ask(cmd("MGET").arg(&keys)).await;
-            let values = asked.result.clone().map(|reply| redis::from_redis_value::<Vec<Option<String>>>(reply));
+            let values = asked.result.clone().map(redis::from_redis_value::<Vec<Option<String>>>);
             for (place, key) in keys.iter().enumerate() {
                 let end = match &values {
                     Ok(Ok(values)) if values.len() == keys.len() => number_in(key, values[place].clone()),
