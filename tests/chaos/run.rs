@@ -38,13 +38,12 @@ impl Setup<'_> {
         Setup { members: 5, clients: 4, workers: 6, rate: 30.0, plain: false, proxied: true, sabotage: None };
 }
 
-/// Fewer events than these, and a checker has proved nothing.
-const ENOUGH: usize = 1000;
 /// An operation on a key of the member, in the fault's time: fewer, and the fault met no traffic.
 const TRAFFIC: usize = 10;
 const BEFORE: Duration = Duration::from_millis(500);
 /// A late fence comes within this time after the fault; until then the ring only seems whole.
 const QUIET: Duration = Duration::from_millis(800);
+const POLL: Duration = Duration::from_millis(50);
 const HEALED_WITHIN: Duration = Duration::from_secs(60);
 
 /// One fault to be made.
@@ -188,7 +187,7 @@ impl Run {
     async fn one(&mut self, planned: &Planned) -> (Window, Result<(), String>) {
         let Planned { fault, member, client, length } = *planned;
         let mut window = faults::make(fault, &self.ring, member, &self.clients[client], length).await;
-        let healed = self.until_whole(Load::GoesOn).await;
+        let healed = self.until_whole().await;
         window.whole = healed.clone().unwrap_or_else(|_| now());
         let (lasted, healing) = (window.ended - window.begun, window.whole - window.ended);
         let (lasted, healing) = (check::seconds(lasted), check::seconds(healing));
@@ -197,11 +196,11 @@ impl Run {
     }
 
     /// Waits until the ring has been whole for a while, and says since when.
-    async fn until_whole(&mut self, load: Load) -> Result<u64, String> {
+    async fn until_whole(&mut self) -> Result<u64, String> {
         let deadline = Instant::now() + self.patience;
         let mut since: Option<u64> = None;
         loop {
-            match self.whole(load).await {
+            match self.whole(Load::GoesOn).await {
                 Ok(()) => {
                     let since = *since.get_or_insert_with(now);
                     if Duration::from_nanos(now() - since) >= QUIET {
@@ -213,7 +212,7 @@ impl Run {
                 }
                 Err(_) => since = None,
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -238,13 +237,21 @@ impl Run {
         self.results.keys += keys.len();
         let mut different = last::compare(&self.ring, &self.own, keys).await;
         if !different.is_empty() {
-            self.say(&format!("{} keys differ: waiting until nobody suspects any", different.len()));
-            if let Err(why) = self.until_whole(Load::Ended).await {
-                findings.violations.push(violation(Kind::NotWhole, format!("at the end of the round: {why}")));
-            }
+            self.say(&format!("{} keys differ: waiting until they do not, or nobody suspects any", different.len()));
+        }
+        let deadline = Instant::now() + self.patience;
+        while !different.is_empty() {
+            let suspected = self.whole(Load::Ended).await;
             let again = different.keys().map(|key| (key.clone(), keys[key])).collect();
             different = last::compare(&self.ring, &self.own, &again).await;
-            self.say(&format!("{} keys differ still", different.len()));
+            match suspected {
+                Ok(()) => break,
+                Err(why) if Instant::now() > deadline => {
+                    findings.violations.push(violation(Kind::NotWhole, format!("at the end of the round: {why}")));
+                    break;
+                }
+                Err(_) => tokio::time::sleep(POLL).await,
+            }
         }
         for (key, how) in different {
             let workload = keys[&key];
@@ -276,8 +283,8 @@ impl Run {
         }
     }
 
-    /// What is judged at the end of all rounds.
-    pub fn finish(mut self) -> Results {
+    /// What is judged at the end of all rounds: whether each checker has seen enough, too.
+    pub fn finish(mut self, enough: usize) -> Results {
         let events = &self.results.findings.events;
         let mut seen: Vec<(String, usize)> = Workload::ALL
             .iter()
@@ -285,8 +292,8 @@ impl Run {
             .map(|workload| (format!("{workload:?}"), events.get(workload).copied().unwrap_or_default()))
             .collect();
         seen.push(("the comparison of owners".to_owned(), self.results.keys));
-        for (checker, count) in seen.into_iter().filter(|(_, count)| *count < ENOUGH) {
-            let text = format!("{checker} saw {count} events, of {ENOUGH}");
+        for (checker, count) in seen.into_iter().filter(|(_, count)| *count < enough) {
+            let text = format!("{checker} saw {count} events, of {enough}");
             self.results.findings.violations.push(violation(Kind::TooLittle, text));
         }
         self.results

@@ -4,6 +4,7 @@ mod cells;
 mod lists;
 mod lives;
 mod locks;
+pub mod proof;
 
 use std::collections::BTreeMap;
 
