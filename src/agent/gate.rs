@@ -179,13 +179,19 @@ impl Gatekeeper {
         let hands = match usable {
             Some(hands) => hands,
             None => {
-                let mut server = self.connector.connect(&self.address, &self.name).await?;
-                server.select(db, self.within).await?;
+                let server = self.connector.connect_to(&self.address, &self.name, db, None).await?;
                 Hands { server, db }
             }
         };
         Ok(&mut self.hands.insert(hands).server)
     }
+}
+
+/// Whether the gate of any member's server is open for this life. If it is, its step is at least this one from now on.
+pub(super) async fn raise(server: &mut Server, life: &Life, step: u64, within: Duration) -> Result<bool, Failure> {
+    let mut eval = redis::cmd("EVAL");
+    eval.arg(RAISE).arg(1).arg(OWN_GATE).arg(&life.run_id).arg(life.generation).arg(step);
+    Ok(server.ask::<i64>(&eval, within).await? == 1)
 }
 
 /// Ends the connections of all clients: not those of agents, but for those of this agent that have these names.

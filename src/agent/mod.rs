@@ -11,6 +11,7 @@ mod founding;
 mod gate;
 mod health;
 mod info;
+mod moving;
 mod options;
 mod peers;
 mod reconcile;
