@@ -15,6 +15,7 @@ mod link;
 mod listener;
 mod naming;
 mod own;
+mod reach;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
@@ -51,6 +52,7 @@ pub(crate) use link::{Attempt, Fault, Link, Senders};
 pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
 pub(crate) use naming::{Naming, by_default as name_by_default, checked as checked_name};
 pub(crate) use own::Owned;
+pub(crate) use reach::Reach;
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;
@@ -103,6 +105,8 @@ struct Shared {
     /// Told whenever a connection comes or an attempt to connect has failed.
     changed: Arc<Notify>,
     attempts: watch::Sender<u64>,
+    /// Whether there has been a connection to what is to be connected to now.
+    met: AtomicBool,
     /// Ends a wait before the next attempt.
     hurry: Notify,
 }
@@ -132,6 +136,7 @@ impl Node {
             pinned: Mutex::default(),
             changed: Arc::clone(changed),
             attempts: watch::channel(0).0,
+            met: AtomicBool::new(false),
             hurry: Notify::new(),
         });
         let (target, targets) = watch::channel(target);
@@ -159,6 +164,7 @@ impl Node {
         self.target.send_if_modified(|current| {
             let differs = *current != target;
             if differs {
+                self.shared.met.store(false, Ordering::Relaxed);
                 self.shared.begin_life(target.as_ref());
                 *current = target;
                 // At once: nobody who has seen the change may still send there. Connections that are being made are not
@@ -210,6 +216,16 @@ impl Node {
     /// Whether this process knows of a write that it has missed.
     pub(crate) fn has_missed_a_write(&self) -> bool {
         self.shared.missed.load(Ordering::Relaxed)
+    }
+
+    /// It has been given what it had missed.
+    pub(crate) fn has_all_writes(&self) {
+        self.shared.missed.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether there has been a connection to this server.
+    fn was_met(&self) -> bool {
+        self.shared.met.load(Ordering::Relaxed)
     }
 
     /// Where it is to be reached now.
@@ -309,6 +325,7 @@ async fn keep_connected(
                             options.naming.hints().doubt();
                         }
                         shared.note(unusable.error);
+                        shared.attempted();
                     }
                 }
             }
@@ -469,6 +486,7 @@ impl Shared {
         }
         tracing::debug!(node = %self.id, run_id = %link.run_id(), "connected");
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.met.store(true, Ordering::Relaxed);
         self.attempted();
         true
     }
@@ -506,12 +524,12 @@ impl Shared {
             End::Retargeted => "is being reached anew",
         };
         self.note(Error::new(ErrorKind::Unreachable, format!("{} {why}", self.id)));
+        self.changed.notify_waiters();
     }
 
     fn note(&self, error: Error) {
         tracing::debug!(node = %self.id, %error, "not connected");
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        self.attempted();
     }
 
     fn attempted(&self) {
