@@ -4,10 +4,14 @@
 //! and writes what differs. So it does not matter what happened while it, its server or ZooKeeper was away.
 
 mod claim;
+#[doc(hidden)]
+pub mod fill;
 mod flushes;
 mod founding;
+mod gate;
 mod health;
 mod info;
+mod moving;
 mod options;
 mod peers;
 mod reconcile;
@@ -24,6 +28,7 @@ pub use options::{AgentOptions, Credentials, ExistingKeys, HealthOptions};
 use crate::Result;
 use crate::membership::Store;
 use claim::Claim;
+use gate::Gatekeeper;
 use reconcile::Reconciler;
 use returns::Returns;
 use server::Connector;
@@ -58,7 +63,10 @@ impl Agent {
         let connector = Connector::new(&options)?;
         let claim = Claim::new(options.id.clone(), options.redis.clone(), options.announced().clone());
         let process = format!("{}:{}", host(), std::process::id());
-        let health = health::watch(connector.clone(), options.redis.clone(), claim.name.clone(), options.health);
+        let within = options.health.connect;
+        let gate = Gatekeeper::new(connector.clone(), options.redis.clone(), &options.id, within);
+        let (server, doors) = (options.redis.clone(), gate.doors.clone());
+        let health = health::watch(connector.clone(), server, claim.name.clone(), options.health, doors);
         let peers = PeerWatch {
             me: options.id.clone(),
             connector: connector.clone(),
@@ -70,6 +78,7 @@ impl Agent {
             connector,
             claim,
             health,
+            gate,
             agent: format!("{process} {}", env!("CARGO_PKG_VERSION")),
             by: Arc::from(peers.by.as_str()),
             addr: Arc::from(options.announced().to_string()),

@@ -21,7 +21,7 @@ use super::read::{hurry, in_order, may_hedge, no_owner, read};
 use super::reply::{Verdict, judge};
 use super::round::Failures;
 use super::steps::Step;
-use super::write::{deadline, owners, pause};
+use super::write::{caller_is_gone, deadline, owners, pause};
 use super::{Core, Senders, Snapshot};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::{Fault, Link};
@@ -112,7 +112,7 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
             break;
         }
         // Of what comes after the first try: a server that hangs is known to, only when that has ended.
-        if Instant::now() >= *until.get_or_insert_with(|| deadline(core)) {
+        if caller_is_gone() || Instant::now() >= *until.get_or_insert_with(|| deadline(core)) {
             for (number, step) in std::mem::take(&mut pending) {
                 let error = no_owner(&snapshot, step.tokens.first(), &failures, "written");
                 let error = if unknown.contains(&number) {
@@ -277,7 +277,10 @@ impl Begun {
 /// for them reaches the copies later.
 pub(super) async fn copy_state(core: &Arc<Core>, keys: Vec<Vec<u8>>) -> Result<(), Error> {
     let snapshot = core.snapshot.load_full();
-    one(core, &snapshot, Step::state_of(keys)).await.map(|_| ())
+    match one(core, &snapshot, Step::state_of(keys)).await?.extract_error() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::new(ErrorKind::Server, "the primary does not give its state away").with_source(error)),
+    }
 }
 
 /// Groups reads by the owners that may answer them.

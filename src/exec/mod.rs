@@ -7,6 +7,7 @@ mod batch;
 mod cached;
 mod channels;
 mod copies;
+mod gated;
 mod groups;
 mod heal;
 mod late;
@@ -53,7 +54,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
 use crate::node::{Changes, ConnectOptions, Link, Node, Target, Ticker};
-use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
+use crate::placement::{MemberIndex, NodeId, Phase, State, Token, Topology};
 use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
 
 use heal::Suspects;
@@ -127,6 +128,8 @@ pub(crate) struct Snapshot {
     topology: Arc<Topology>,
     /// In the order of the topology's members.
     seats: Box<[Seat]>,
+    /// Whether there may be keys for which [`Snapshot::is_gated`] holds: all that most writes look at.
+    gated: bool,
 }
 
 /// A member as requests see it.
@@ -136,6 +139,7 @@ struct Seat {
     /// The node's connection when the snapshot was made. Requests borrow it, where the node would have to hand each of
     /// them a counted handle.
     link: Option<Arc<Link>>,
+    /// Whether it is read and written. One that is not may have a connection all the same: it is gaining keys.
     up: bool,
 }
 
@@ -143,6 +147,8 @@ impl Core {
     /// Starts connecting to all members that are up. Must be called inside a tokio runtime.
     pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions) -> Arc<Core> {
         options.connect.db = topology.config().db;
+        options.connect.naming.know(topology.step());
+        options.connect.naming.reach(topology.step());
         let cache = match options.cache_policy {
             CachePolicy::Off => None,
             CachePolicy::AtMost { bytes } => Some(Arc::new(Cache::new(bytes))),
@@ -193,7 +199,9 @@ impl Core {
         for seat in old.seats.iter().filter(|seat| new.topology.find(seat.node.id()).is_none()) {
             seat.node.retarget(None);
         }
+        let step = new.topology.step();
         self.snapshot.store(Arc::new(new));
+        self.connect.naming.know(step);
         self.changed.notify_waiters();
     }
 
@@ -435,6 +443,8 @@ impl Snapshot {
     ) -> Snapshot {
         let known: HashMap<&NodeId, &Seat> =
             old.map(|old| old.seats.iter().map(|seat| (seat.node.id(), seat)).collect()).unwrap_or_default();
+        // Those that join are connected to before the first write is to reach them.
+        let is_moving = matches!(topology.phase(), Phase::Filling | Phase::Syncing);
         let seats = topology
             .members()
             .iter()
@@ -447,7 +457,12 @@ impl Snapshot {
                     }
                 });
                 let up = member.state == State::Up && address.is_some();
-                let target = address.filter(|_| up).map(|address| Target { address, run_id: member.run_id.clone() });
+                let gaining = member.state == State::Joining && is_moving;
+                let target = address.filter(|_| up || gaining).map(|address| Target {
+                    address,
+                    run_id: member.run_id.clone(),
+                    generation: member.run_id.as_ref().map(|_| member.generation),
+                });
                 match known.get(&member.id) {
                     Some(seat) => {
                         seat.node.retarget(target);
@@ -461,11 +476,19 @@ impl Snapshot {
                 }
             })
             .collect();
-        Snapshot { topology, seats }
+        let gated = topology.phase() == Phase::Syncing && topology.next().is_some();
+        Snapshot { topology, seats, gated }
     }
 
     pub(crate) fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// Whether a write of this token has to ask its primary's gate who gets it beside the owners: members gain the token,
+    /// and each of them gets what is written after everything before was copied to it.
+    #[inline]
+    fn is_gated(&self, token: Token) -> bool {
+        self.gated && self.topology.gainers(token).next().is_some()
     }
 
     #[inline]
@@ -525,5 +548,6 @@ fn relink(snapshot: &ArcSwap<Snapshot>, making: &Mutex<()>) {
     }
     let seats = old.seats.iter().zip(links);
     let seats = seats.map(|(seat, link)| Seat { node: Arc::clone(&seat.node), link, up: seat.up });
-    snapshot.store(Arc::new(Snapshot { topology: Arc::clone(&old.topology), seats: seats.collect() }));
+    let topology = Arc::clone(&old.topology);
+    snapshot.store(Arc::new(Snapshot { topology, seats: seats.collect(), gated: old.gated }));
 }

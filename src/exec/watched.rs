@@ -87,7 +87,7 @@ impl Watched {
             {
                 let member = seat.node.id().clone();
                 let run_id = data.run_id().clone();
-                let error = match seat.node.own(data).await {
+                let error = match seat.node.own(data, snapshot.topology().step()).await {
                     Ok(own) => match watch_on(core, &own, &watch).await {
                         Ok(()) => {
                             return Ok(Arc::new(Watched {

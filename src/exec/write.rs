@@ -17,7 +17,9 @@ use super::owners::Owners;
 use super::polling::poll_unconstrained;
 use super::read::{hurry, no_owner};
 use super::round::{Again, End, Failures, Place, Round};
-use super::{Core, Snapshot, boxed, relink};
+use super::steps::{Step, Tokens};
+use super::stripe::Home;
+use super::{Core, Snapshot, boxed, groups, relink};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::Link;
@@ -37,22 +39,26 @@ pub(super) async fn write(
     if core.pause.is_held() {
         Box::pin(core.pause.over()).await;
     }
-    let (mut early, mut acknowledged) = (None, None);
-    if core.options.write_policy == WritePolicy::Primary {
-        let (sender, receiver) = oneshot::channel();
-        (early, acknowledged) = (Some(sender), Some(receiver));
-    }
     let mut snapshot = Arc::clone(snapshot);
     let owners = match owners(core, &mut snapshot, token, &[]) {
         Some(owners) => owners,
         // Nothing is sent yet, so dropping the future still ends it without a trace.
         None => Box::pin(connected(core, &mut snapshot, token)).await?,
     };
+    if snapshot.is_gated(token) {
+        return Ok(Box::pin(gated(core, &snapshot, cmd, token)).await?);
+    }
+    let (mut early, mut acknowledged) = (None, None);
+    if core.options.write_policy == WritePolicy::Primary {
+        let (sender, receiver) = oneshot::channel();
+        (early, acknowledged) = (Some(sender), Some(receiver));
+    }
     let mut first = Some((snapshot, owners, early));
     let begun = poll_fn(|cx| {
         Poll::Ready(first.take().map(|(snapshot, owners, early)| {
             let write = Write::new(core, snapshot, cmd, &plan, token, &owners);
-            enqueue(core, token, write.repeat, |place| write.all_rounds(owners, place, early), cx)
+            let home = Home::of(&write.snapshot.seat(owners.primary()).node);
+            enqueue(core, token, home, write.repeat, |place| write.all_rounds(owners, place, early), cx)
         }))
     });
     match begun.await {
@@ -91,6 +97,20 @@ tokio::task_local! {
     /// Whether the caller has dropped the future of the write that this task carries on. Then what was sent is
     /// finished, and nothing is sent again: the caller may have written something newer meanwhile.
     static CALLER_GONE: Arc<AtomicBool>;
+}
+
+/// Whether this is carried on for a caller that is gone.
+pub(super) fn caller_is_gone() -> bool {
+    CALLER_GONE.try_with(|gone| gone.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
+/// A command for a key that members gain in this moment: only its primary's gate says who else gets it, so it is asked in
+/// one transaction with the command. None of the copies is sent anything before: what reached a member ahead of the moment
+/// in which everything was copied to it would be undone by the copy.
+#[cold]
+async fn gated(core: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd, token: Token) -> Result<Value, Error> {
+    let plan = command::plan(cmd).map_err(|refusal| core.refusal(refusal))?;
+    groups::one(core, snapshot, Step::new(cmd, &plan, Tokens::One(token), false)).await
 }
 
 /// Raises the flag when the caller's future is dropped.
@@ -178,8 +198,7 @@ impl Write {
             unknown |= last.unknown;
             failures.append(&mut last.failures);
             pause(&self.core, &mut self.snapshot).await;
-            let gone = CALLER_GONE.try_with(|gone| gone.load(Ordering::Relaxed)).unwrap_or(false);
-            if gone || Instant::now() >= deadline {
+            if caller_is_gone() || Instant::now() >= deadline {
                 let error = no_owner(&self.snapshot, self.token, &failures, "written");
                 if !unknown {
                     return Err(error.into());
@@ -189,11 +208,17 @@ impl Write {
             }
             let Some(owners) = owners(&self.core, &mut self.snapshot, self.token, &failures) else { continue };
             self.core.counters.repeated_writes.add_one();
+            if self.snapshot.is_gated(self.token) {
+                let done = gated(&self.core, &self.snapshot, &self.cmd, self.token).await;
+                let done = done.map_err(|error| if unknown { error.with_outcome(Outcome::Unknown) } else { error });
+                return Ok(done?);
+            }
             let (write, mut first) = (&self, Some((owners, last.early.take())));
             let begun = poll_fn(|cx| {
                 Poll::Ready(first.take().map(|(owners, early)| {
                     let run = |place| Round { write, owners, place, early }.run();
-                    enqueue(&write.core, write.token, write.repeat, run, cx)
+                    let home = Home::of(&write.snapshot.seat(owners.primary()).node);
+                    enqueue(&write.core, write.token, home, write.repeat, run, cx)
                 }))
             });
             let end = match begun.await {
@@ -244,7 +269,7 @@ pub(super) fn deadline(core: &Core) -> Instant {
 
 /// Who is written; `None` while no owner is connected. Those that failed before are not asked first again.
 ///
-/// A write must not miss an owner that is connected, so the snapshot is made current where it does not know a
+/// A write must not miss an owner that is connected, nor one that gains the key, so the snapshot is made current where it does not know a
 /// connection yet.
 #[inline]
 pub(super) fn owners(
@@ -266,6 +291,12 @@ pub(super) fn owners(
             } else {
                 outdated |= seat.up && seat.node.link().is_some_and(|link| link.is_open());
                 owners.add_missing(owner);
+            }
+        }
+        if snapshot.gated {
+            for gainer in topology.gainers(token) {
+                let seat = snapshot.seat(gainer);
+                outdated |= seat.live().is_none() && seat.node.link().is_some_and(|link| link.is_open());
             }
         }
         if outdated {
@@ -298,6 +329,7 @@ struct Enqueued<F: Future> {
 fn enqueue<F: Future>(
     core: &Core,
     token: Token,
+    home: Home,
     repeat: Repeat,
     run: impl FnOnce(Option<Place>) -> F,
     cx: &mut Context<'_>,
@@ -305,7 +337,7 @@ fn enqueue<F: Future>(
     let mut lines = core.stripes.of(token).lock();
     // Copies of earlier commands for the key that still wait for their primary's reply must leave first.
     let in_line = repeat == Repeat::Deterministic || !lines.is_free(token);
-    let place = in_line.then(|| Place::new(core.stripes.clone(), token, lines.take(token)));
+    let place = in_line.then(|| Place::new(core.stripes.clone(), token, lines.take(token, home)));
     let mut running = boxed(|| run(place));
     let polled = poll_unconstrained(running.as_mut(), cx);
     Enqueued { running, in_line, polled }
