@@ -117,7 +117,7 @@ impl Ring {
 }
 
 /// Whether members have gates.
-const GATES: bool = false;
+const GATES: bool = true;
 
 impl Member {
     async fn start(number: usize, url: &str, shape: Shape<'_>, folder: &Path) -> Member {
