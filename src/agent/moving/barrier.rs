@@ -160,7 +160,16 @@ mod tests {
     #[test]
     fn only_clients_with_an_older_step_in_their_name_are_behind() {
         let names = [
-            "rr:4:orders", "rr:5:orders", "rr:6:x", "rr:4", "rr:x:y", "rr-agent:fill:a", "rr-sub:a", "", "other", "rr:3:",
+            "rr:4:orders",
+            "rr:5:orders",
+            "rr:6:x",
+            "rr:4",
+            "rr:x:y",
+            "rr-agent:fill:a",
+            "rr-sub:a",
+            "",
+            "other",
+            "rr:3:",
         ];
         let clients: Vec<Client> =
             names.iter().zip(0..).map(|(name, id)| Client { id, name: (*name).to_owned() }).collect();

@@ -122,12 +122,7 @@ pub(super) fn next(snapshot: &Snapshot, topology: &Topology, seen: &Seen, author
 
 /// What the agent of a member that gains has reported, if it is of this step, of this life of its data, for these rings,
 /// and with the sources of now.
-fn report<'a>(
-    snapshot: &Snapshot,
-    topology: &Topology,
-    seen: &'a Seen,
-    gainer: MemberIndex,
-) -> Option<&'a SyncRecord> {
+fn report<'a>(snapshot: &Snapshot, topology: &Topology, seen: &'a Seen, gainer: MemberIndex) -> Option<&'a SyncRecord> {
     let id = &topology.member(gainer).id;
     let report = seen.reports.get(id)?;
     let record = snapshot.member(id)?;
