@@ -22,7 +22,7 @@ use super::round::{Failures, Place};
 use super::steps::{Copying, Step};
 use super::stripe::{Home, Ticket};
 use super::wire::{Answered, Shape, transaction};
-use super::{Core, Snapshot, boxed, groups, report};
+use super::{Core, InStep, boxed, groups, report};
 use crate::command::{self, Carried, Expect};
 use crate::error::{Error, Outcome};
 use crate::node::{Fault, Link};
@@ -74,7 +74,7 @@ impl Ended {
 /// Steps with the same owners.
 pub(super) struct Batch {
     pub(super) core: Arc<Core>,
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) snapshot: InStep,
     pub(super) owners: Owners,
     pub(super) steps: Vec<Step>,
     /// Whether all of them are one transaction.

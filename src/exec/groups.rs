@@ -22,7 +22,7 @@ use super::reply::{Verdict, judge};
 use super::round::Failures;
 use super::steps::Step;
 use super::write::{caller_is_gone, deadline, owners, pause};
-use super::{Core, Senders, Snapshot};
+use super::{Core, InStep, Senders, Snapshot};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::{Fault, Link};
 use crate::placement::{MemberIndex, Token};
@@ -57,7 +57,7 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
     }
     let mut results: Vec<Option<Result<Value, Error>>> = steps.iter().map(|_| None).collect();
     let mut pending: Pending = steps.into_iter().enumerate().collect();
-    let mut snapshot = Arc::clone(first);
+    let mut snapshot = InStep::with(core, first);
     let mut failures = Failures::new();
     let mut unknown: HashSet<usize> = HashSet::new();
     let mut aborted = false;
@@ -166,7 +166,7 @@ struct Group {
 /// Groups steps by the owners that they are written to; those without a connected owner must wait.
 fn by_owners(
     core: &Core,
-    snapshot: &mut Arc<Snapshot>,
+    snapshot: &mut InStep,
     pending: Pending,
     failures: &Failures,
     unknown: &HashSet<usize>,
@@ -174,7 +174,7 @@ fn by_owners(
 ) -> Vec<Group> {
     // A look at the owners may make the snapshot current. All groups are made of one.
     let (homes, owners) = loop {
-        let before = Arc::clone(snapshot);
+        let before = Arc::clone(&**snapshot);
         let mut known: HashMap<Owners, usize> = HashMap::new();
         let mut by_token: HashMap<u32, Option<usize>> = HashMap::new();
         let mut all: Vec<Owners> = Vec::new();
@@ -201,7 +201,7 @@ fn by_owners(
                 None
             });
         }
-        if Arc::ptr_eq(&before, snapshot) {
+        if Arc::ptr_eq(&before, &**snapshot) {
             break (homes, all);
         }
     };
@@ -239,7 +239,7 @@ struct Begun {
 
 /// Puts a group on the wire. It goes on in a task of its own: a caller that stops polling would hold up all who wait
 /// behind it in line, itself included. Whatever must be sent again is sent by the caller, if it is still there.
-fn begin(core: &Arc<Core>, snapshot: &Arc<Snapshot>, group: Group, atomic: bool, cx: &mut Context<'_>) -> Begun {
+fn begin(core: &Arc<Core>, snapshot: &InStep, group: Group, atomic: bool, cx: &mut Context<'_>) -> Begun {
     let (mut early, mut acknowledged) = (None, None);
     if core.options.write_policy == WritePolicy::Primary {
         let (sender, receiver) = oneshot::channel();
@@ -247,7 +247,7 @@ fn begin(core: &Arc<Core>, snapshot: &Arc<Snapshot>, group: Group, atomic: bool,
     }
     let (numbers, steps) = group.steps.into_iter().unzip();
     let batch =
-        Batch { core: Arc::clone(core), snapshot: Arc::clone(snapshot), owners: group.owners, steps, atomic, early };
+        Batch { core: Arc::clone(core), snapshot: snapshot.clone(), owners: group.owners, steps, atomic, early };
     let running = batch.begin(cx);
     let task = core.runtime.spawn(running.in_current_span());
     Begun { numbers, task, early: acknowledged }
@@ -354,9 +354,17 @@ async fn read_group(core: &Core, snapshot: &Arc<Snapshot>, mut group: Pending) -
         step.cmd = cmd.clone();
         (number, step)
     };
-    let Some((owner, replies)) = answered else {
-        let group = group.into_iter().zip(wire.cmd_iter()).map(|(one, cmd)| back(one, cmd)).collect();
-        return one_by_one(core, snapshot, group).await;
+    let answered = match answered {
+        // The owner may not be written any more.
+        Some(_) if core.is_past(snapshot) => Err(core.snapshot.load_full()),
+        answered => answered.ok_or_else(|| Arc::clone(snapshot)),
+    };
+    let (owner, replies) = match answered {
+        Ok(answered) => answered,
+        Err(snapshot) => {
+            let group = group.into_iter().zip(wire.cmd_iter()).map(|(one, cmd)| back(one, cmd)).collect();
+            return one_by_one(core, &snapshot, group).await;
+        }
     };
     let mut done = Vec::with_capacity(group.len());
     let mut left = Pending::new();

@@ -5,6 +5,8 @@
 //! keeps serving, marked [`Source::Stale`].
 
 mod address;
+#[cfg(feature = "zookeeper")]
+mod beside;
 mod arbiter;
 #[cfg(feature = "zookeeper")]
 pub(crate) mod fence;
