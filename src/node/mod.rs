@@ -45,9 +45,9 @@ pub(crate) use changes::{Changes, Queue, Turn, Waiter};
 pub(crate) use connect::{ConnectOptions, OwnConnections, Pushes};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
-#[expect(unused_imports, reason = "writes of a ring that moves read the gate")]
-pub(crate) use gate::Gate;
-use gate::Shut;
+
+pub(crate) use gate::{Gate, Shut};
+
 pub(crate) use link::{Attempt, Fault, Link, Senders};
 pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
 pub(crate) use naming::{Naming, by_default as name_by_default, checked as checked_name};
