@@ -1,5 +1,6 @@
 //! Watches whether the server answers, on a connection of its own.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::gate::{Door, Doors, end_clients, is_open};
 use super::info::Info;
 use super::options::HealthOptions;
-use super::server::{Connector, Failure, OnPush, Server};
+use super::server::{Connector, Failure, Server};
 use crate::membership::Address;
 
 /// What is known of the server.
@@ -194,15 +195,16 @@ impl Watcher {
 
     async fn meet(&mut self) -> Result<Watched, Failure> {
         let (tell, told) = watch::channel(Told::default());
-        let pushes: OnPush = Arc::new(move |push| {
-            if let Some(all) = invalidation(push) {
+        let pushes = Arc::new(move |push: PushInfo| -> Result<(), Infallible> {
+            if let Some(all) = invalidation(&push) {
                 tell.send_modify(|told| {
                     told.changes += 1;
                     told.emptied += u64::from(all);
                 });
             }
+            Ok(())
         });
-        let mut server = self.connector.connect_listening(&self.address, &self.name, pushes).await?;
+        let mut server = self.connector.connect_to(&self.address, &self.name, 0, Some(pushes)).await?;
         server.ping(self.options.probe).await?;
         match server.ask::<()>(redis::cmd("CLIENT").arg("TRACKING").arg("ON"), self.options.connect).await {
             Ok(()) => {}

@@ -17,7 +17,7 @@ use super::super::round::Place;
 use super::super::stripe::Home;
 use super::super::wire::transaction;
 use super::super::write::owners;
-use super::super::{Core, Snapshot};
+use super::super::{Core, InStep, Snapshot};
 use super::refresh::{Found, PUT, fingerprint, script};
 use crate::node::Link;
 use crate::placement::{NodeId, Token};
@@ -82,7 +82,7 @@ async fn one(core: &Core, id: &NodeId, key: &[u8]) -> Result<(), Unrepaired> {
 
 /// The primary of a key and the member that lacks something of it.
 struct Pair {
-    snapshot: Arc<Snapshot>,
+    snapshot: InStep,
     home: Home,
     primary: Arc<Link>,
     member: Arc<Link>,
@@ -90,7 +90,7 @@ struct Pair {
 
 impl Pair {
     fn of(core: &Core, token: Token, id: &NodeId) -> Result<Pair, Unrepaired> {
-        let mut snapshot = core.snapshot.load_full();
+        let mut snapshot = InStep::newest(core);
         let owners = owners(core, &mut snapshot, token, &[]).ok_or(Unrepaired::Later)?;
         let first = snapshot.seat(owners.primary());
         let index = owners.copies().iter().find(|copy| snapshot.seat(**copy).node.id() == id);
