@@ -33,7 +33,7 @@ const LARGE: u64 = 16 << 20;
 const LOOK: &str = concat!("#!lua flags=no-writes\n", include_str!("state.lua"), include_str!("look.lua"));
 
 /// Without leave to run where memory is short: the state of a key may need more than what it replaces.
-const PUT: &str = concat!("#!lua\n", include_str!("state.lua"), include_str!("put.lua"));
+pub(super) const PUT: &str = concat!("#!lua\n", include_str!("state.lua"), include_str!("put.lua"));
 
 /// What the owners of a key hold, the primary first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,10 @@ pub(super) async fn examine(core: &Core, key: &[u8], token: Token, before: Optio
     }
     if before != Some(&look) {
         return Found::Different(look);
+    }
+    // After the look: who is the primary now was it then, or has been written since and does not take what is older.
+    if !core.is_newest().await {
+        return Found::Later;
     }
     for (copy, seen) in owners.all.iter().skip(1).zip(copies).filter(|(_, copy)| *copy != primary) {
         match put(core, key, token, (&owners, primary), (&copy.1, seen)).await {
@@ -142,13 +146,13 @@ fn owners(core: &Core, token: Token) -> Result<Owners, Found> {
     }
 }
 
-fn script(text: &str, key: &[u8], seen: &[u8]) -> Cmd {
+pub(super) fn script(text: &str, key: &[u8], seen: &[u8]) -> Cmd {
     let mut eval = cmd("EVAL");
     eval.arg(text).arg(1).arg(key).arg(LARGE).arg(seen);
     eval
 }
 
-async fn fingerprint(core: &Core, link: &Link, key: &[u8]) -> Result<Vec<u8>, Found> {
+pub(super) async fn fingerprint(core: &Core, link: &Link, key: &[u8]) -> Result<Vec<u8>, Found> {
     match link.read(&script(LOOK, key, b""), core.read_ms).await {
         Ok(Value::BulkString(large)) if large == b"large" => Err(Found::Left(Why::Large)),
         Ok(Value::BulkString(fingerprint)) => Ok(fingerprint),
