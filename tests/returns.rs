@@ -12,6 +12,12 @@ use redis_ring::RingClient;
 use redis_ring::placement::{NodeId, State};
 use support::{SOON, ZkRing, direct, eventually, id, shared_zookeeper};
 
+/// With `RUST_LOG` set, what happens is said.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+}
+
 /// Where a key's copies differ, asked directly.
 async fn differences(ring: &ZkRing, client: &RingClient, keys: &[String]) -> Vec<String> {
     let mut differ = Vec::new();
@@ -40,6 +46,7 @@ async fn whole(ring: &ZkRing, client: &RingClient) {
 
 #[tokio::test]
 async fn a_server_that_restarts_empty_is_filled_and_read_again() {
+    log();
     let ring = ZkRing::start(shared_zookeeper().await, 4).await;
     let client = ring.client().await;
     let mut connection = client.connection();

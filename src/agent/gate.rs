@@ -174,13 +174,18 @@ impl Gatekeeper {
         let mut eval = redis::cmd("EVAL");
         eval.arg(script).arg(keys.len()).arg(keys).arg(arguments);
         let within = self.within;
-        let answer = self.hands(db).await?.ask::<i64>(&eval, within).await;
-        self.able |= answer.is_ok();
-        answer.inspect_err(|failure| {
-            if !matches!(failure, Failure::Answered(_)) {
+        loop {
+            let was_there = self.hands.is_some();
+            let answer = self.hands(db).await?.ask::<i64>(&eval, within).await;
+            self.able |= answer.is_ok();
+            if !matches!(answer, Ok(_) | Err(Failure::Answered(_))) {
                 self.hands = None;
             }
-        })
+            // The server may have been restarted since the connection was used last. All scripts may run twice.
+            if !(was_there && matches!(answer, Err(Failure::Lost(_)))) {
+                return answer;
+            }
+        }
     }
 
     async fn hands(&mut self, db: i64) -> Result<&mut Server, Failure> {

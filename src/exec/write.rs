@@ -19,7 +19,7 @@ use super::read::{hurry, no_owner};
 use super::round::{Again, End, Failures, Place, Round};
 use super::steps::{Step, Tokens};
 use super::stripe::Home;
-use super::{Core, Snapshot, boxed, groups, relink};
+use super::{Core, InStep, Snapshot, boxed, groups, relink};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::Link;
@@ -39,7 +39,7 @@ pub(super) async fn write(
     if core.pause.is_held() {
         Box::pin(core.pause.over()).await;
     }
-    let mut snapshot = Arc::clone(snapshot);
+    let mut snapshot = InStep::with(core, snapshot);
     let owners = match owners(core, &mut snapshot, token, &[]) {
         Some(owners) => owners,
         // Nothing is sent yet, so dropping the future still ends it without a trace.
@@ -127,7 +127,7 @@ impl Drop for Gone {
 pub(super) struct Write {
     pub(super) core: Arc<Core>,
     /// Its connections are those that are written on.
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) snapshot: InStep,
     token: Token,
     /// What is sent, and how the copies get it: decided once, so that a repeated write is the same write.
     pub(super) cmd: Cmd,
@@ -138,14 +138,7 @@ pub(super) struct Write {
 impl Write {
     /// Makes the command's expiry absolute in the primary's time.
     #[inline]
-    fn new(
-        core: &Arc<Core>,
-        snapshot: Arc<Snapshot>,
-        cmd: &Cmd,
-        plan: &Plan<'_>,
-        token: Token,
-        owners: &Owners,
-    ) -> Write {
+    fn new(core: &Arc<Core>, snapshot: InStep, cmd: &Cmd, plan: &Plan<'_>, token: Token, owners: &Owners) -> Write {
         let (mut repeat, no_effect, relative) = match *plan {
             Plan::Write { repeat, no_effect, expiry, .. } => (repeat, no_effect, expiry != Expiry::AsSent),
             _ => (Repeat::Deterministic, NoEffect::Unproven, false),
@@ -236,7 +229,7 @@ impl Write {
 
 /// Waits for an owner to be connected, and then a little for the others, which may be coming back with it: a write that
 /// leaves at once would be missed by them.
-async fn connected(core: &Core, snapshot: &mut Arc<Snapshot>, token: Token) -> Result<Owners, Error> {
+async fn connected(core: &Core, snapshot: &mut InStep, token: Token) -> Result<Owners, Error> {
     let deadline = deadline(core);
     let mut others_by = None;
     loop {
@@ -256,9 +249,9 @@ async fn connected(core: &Core, snapshot: &mut Arc<Snapshot>, token: Token) -> R
 
 /// Until something may have changed. A member that answers at once that it cannot must not be asked in a tight loop, and
 /// a connection that comes must be used soon.
-pub(super) async fn pause(core: &Core, snapshot: &mut Arc<Snapshot>) {
+pub(super) async fn pause(core: &Core, snapshot: &mut InStep) {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(3..=12))).await;
-    *snapshot = core.snapshot.load_full();
+    snapshot.renew(core);
 }
 
 /// Long enough for a reconnect and one more attempt.
@@ -274,7 +267,7 @@ pub(super) fn deadline(core: &Core) -> Instant {
 #[inline]
 pub(super) fn owners(
     core: &Core,
-    snapshot: &mut Arc<Snapshot>,
+    snapshot: &mut InStep,
     token: Token,
     failures: &[(NodeId, String)],
 ) -> Option<Owners> {
@@ -302,7 +295,7 @@ pub(super) fn owners(
         if outdated {
             // Again only if yet another connection comes in this moment.
             relink(&core.snapshot, &core.making);
-            *snapshot = core.snapshot.load_full();
+            snapshot.renew(core);
             continue;
         }
         if known_to_lack {

@@ -1,6 +1,5 @@
 //! What the connections to members tell whoever follows the ring.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -9,7 +8,6 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Hints {
     refresh: Arc<Notify>,
-    stale: AtomicBool,
     /// The newest only: each is a whole ring, and an older one says nothing more.
     offer: Mutex<Option<Vec<u8>>>,
     offered: Notify,
@@ -27,20 +25,10 @@ impl Hints {
         self.refresh.notify_one();
     }
 
-    /// Whether the view is stale, so that what a server keeps of the ring may be newer than anything else to be had.
-    pub(crate) fn is_stale(&self) -> bool {
-        self.stale.load(Ordering::Relaxed)
-    }
-
     /// Hands over the records that a server keeps. Whether they are used is the membership's to decide.
     pub(crate) fn offer(&self, records: Vec<u8>) {
         *self.offer.lock().unwrap_or_else(PoisonError::into_inner) = Some(records);
         self.offered.notify_one();
-    }
-
-    #[cfg(feature = "zookeeper")]
-    pub(super) fn set_stale(&self, stale: bool) {
-        self.stale.store(stale, Ordering::Relaxed);
     }
 
     /// Waits for records. Cancel safe.

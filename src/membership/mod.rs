@@ -7,6 +7,8 @@
 mod address;
 mod arbiter;
 #[cfg(feature = "zookeeper")]
+mod beside;
+#[cfg(feature = "zookeeper")]
 pub(crate) mod fence;
 mod fixed;
 mod hints;

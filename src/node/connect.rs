@@ -339,9 +339,7 @@ async fn introduce(
     let run_id = run_id(&info).ok_or_else(|| nonsense(address, "INFO server"))?;
     if let Some((target, step)) = greeting.data {
         let admitted = admitted(target, step, &run_id, &gate);
-        if let Err(Shut::Newer(_)) = admitted
-            && options.naming.hints().is_stale()
-        {
+        if let Err(Shut::Newer(_)) = admitted {
             offer_records(options, connection.clone()).await;
         }
         admitted.map_err(|shut| not_admitted(target, step, &run_id, shut))?;
@@ -388,7 +386,8 @@ fn not_admitted(target: &Target, step: Step, run_id: &RunId, shut: Shut) -> Unus
     Unusable { error: Error::new(ErrorKind::Unreachable, why).with_hint(hint), shut: Some(shut) }
 }
 
-/// Asks a server whose gate is newer than this client for the ring's records beside it. Without them all stays as it is.
+/// Asks a server whose gate is newer than this client for the ring's records beside it: ZooKeeper may be away. Without them
+/// all stays as it is.
 async fn offer_records(options: &ConnectOptions, mut connection: MultiplexedConnection) {
     let mut get = redis::cmd("GET");
     if let Ok(Value::BulkString(records)) = connection.send_packed_command(get.arg(OWN_TOPOLOGY)).await {

@@ -217,14 +217,14 @@ impl Filling {
             let Some(source) = snapshot.member(&id) else { continue };
             self.serial += 1;
             let name = format!("{fills}/{}", self.serial);
-            let endpoint = |address: Address, run_id: &str| -> Result<Endpoint> {
-                let endpoint = Endpoint::new(&self.options, address, name.clone())?;
-                Ok(endpoint.with_db(snapshot.config.db).with_run_id(run_id))
+            let endpoint = |address: Address, run_id: &str| {
+                let endpoint = Endpoint::with_connector(self.connector.clone(), address, name.clone());
+                endpoint.with_db(snapshot.config.db).with_run_id(run_id)
             };
             let unusable =
                 |why| Error::new(ErrorKind::Membership, format!("the address of {id} cannot be used: {why}"));
-            let from = endpoint(source.addr.parse().map_err(unusable)?, &source.run_id)?;
-            let to = endpoint(self.options.redis.clone(), &own.run_id)?;
+            let from = endpoint(source.addr.parse().map_err(unusable)?, &source.run_id);
+            let to = endpoint(self.options.redis.clone(), &own.run_id);
             let (topology, me) = (Arc::clone(&work.topology), work.me);
             let gains = Arc::new(move |key: &[u8]| {
                 let token = Token::of_key(key);

@@ -21,7 +21,7 @@ use super::super::polling::poll_unconstrained;
 use super::super::reply::{Verdict, judge};
 use super::super::round::Place;
 use super::super::stripe::Home;
-use super::super::{Core, Snapshot};
+use super::super::{Core, InStep};
 use super::suspects::Why;
 use crate::node::{Fault, Link};
 use crate::placement::{NodeId, RunId, Step, Token};
@@ -110,8 +110,9 @@ struct Owners {
     all: Vec<(NodeId, Arc<Link>)>,
     home: Home,
     step: Step,
-    /// It knows the primary, for as long as a place in line names it.
-    _snapshot: Arc<Snapshot>,
+    /// It knows the primary, for as long as a place in line names it; and nobody moves the ring on before what was looked at is
+    /// healed.
+    _snapshot: InStep,
 }
 
 /// Those that a write of the key goes to, in the topology of this moment. All of them must be connected: the first that is
@@ -119,7 +120,7 @@ struct Owners {
 ///
 /// Not while members gain the key: only a write that asks the gate reaches those.
 fn owners(core: &Core, token: Token) -> Result<Owners, Found> {
-    let snapshot = core.snapshot.load_full();
+    let snapshot = InStep::newest(core);
     if snapshot.is_gated(token) {
         return Err(Found::Later);
     }
@@ -127,7 +128,7 @@ fn owners(core: &Core, token: Token) -> Result<Owners, Found> {
     let mut home = None;
     for index in snapshot.topology.writers(token) {
         let seat = snapshot.seat(index);
-        let link = seat.link().filter(|link| seat.up && link.is_open()).ok_or(Found::Later)?;
+        let link = snapshot.link(index).filter(|link| seat.up && link.is_open()).ok_or(Found::Later)?;
         if all.is_empty() && seat.node.has_missed_a_write() {
             return Err(Found::Left(Why::Doubtful));
         }

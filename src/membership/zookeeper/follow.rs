@@ -134,6 +134,8 @@ enum Trigger {
     Asked,
     /// A member is to be taken out.
     Fence(Call),
+    /// A server keeps newer records.
+    Offered(Snapshot),
     /// The session's state changed.
     State(zk::SessionState),
 }
@@ -149,10 +151,7 @@ impl Follower {
         }
         loop {
             let trigger = match &self.session {
-                None => {
-                    self.reconnect().await;
-                    Trigger::Asked
-                }
+                None => self.reconnect().await,
                 Some(_) => self.wait(retry_at).await,
             };
             let catch_up = match trigger {
@@ -173,6 +172,10 @@ impl Follower {
                     self.fence(call).await;
                     continue;
                 }
+                Trigger::Offered(snapshot) => {
+                    self.take_over(snapshot).await;
+                    continue;
+                }
                 Trigger::Asked => {
                     self.asked = false;
                     true
@@ -180,7 +183,18 @@ impl Follower {
                 Trigger::Changed => false,
             };
             let began = Instant::now();
-            let updated = self.update(catch_up).await;
+            // Calls wait while ZooKeeper is away, and a server may know more.
+            let newer = newer(Arc::clone(&self.hints), self.shown.founded_at, self.shown.epoch);
+            let updated = tokio::select! {
+                biased;
+                updated = self.update(catch_up) => updated,
+                snapshot = newer => {
+                    self.take_over(snapshot).await;
+                    // There is a read that has not come to its end.
+                    self.asked = true;
+                    continue;
+                }
+            };
             if catch_up {
                 self.not_before = Instant::now() + (began.elapsed() * READING).clamp(READ_EVERY.0, READ_EVERY.1);
             }
@@ -209,7 +223,8 @@ impl Follower {
 
     /// Waits until there is a reason to read again.
     async fn wait(&mut self, retry_at: Option<Instant>) -> Trigger {
-        let Follower { state, watches, desk, asked, not_before, .. } = self;
+        let Follower { state, watches, desk, asked, not_before, hints, shown, .. } = self;
+        let newer = newer(Arc::clone(hints), shown.founded_at, shown.epoch);
         let state = async {
             match state {
                 Some(state) => state.changed().await,
@@ -247,25 +262,58 @@ impl Follower {
             () = fired(ring) => Trigger::Changed,
             () = fired(config) => Trigger::Changed,
             call = fencing => Trigger::Fence(call),
+            snapshot = newer => Trigger::Offered(snapshot),
             () = reading => Trigger::Asked,
             () = retry => Trigger::Changed,
         }
     }
 
-    /// Opens a new session, for as long as it takes.
-    async fn reconnect(&mut self) {
-        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
-        loop {
-            match self.target.connect_once().await {
-                Ok(session) => {
-                    tracing::info!(root = %self.target.root, "a new session with ZooKeeper");
-                    self.state = Some(session.client().state_watcher());
-                    self.session = Some(session);
-                    return;
+    /// Opens a new session, for as long as it takes, unless a server knows more meanwhile.
+    async fn reconnect(&mut self) -> Trigger {
+        let target = self.target.clone();
+        let connecting = async {
+            let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
+            loop {
+                match target.connect_once().await {
+                    Ok(session) => return session,
+                    Err(error) => tracing::debug!(%error, "ZooKeeper is still lost"),
                 }
-                Err(error) => tracing::debug!(%error, "ZooKeeper is still lost"),
+                tokio::time::sleep(backoff.next()).await;
             }
-            tokio::time::sleep(backoff.next()).await;
+        };
+        tokio::select! {
+            biased;
+            session = connecting => {
+                tracing::info!(root = %self.target.root, "a new session with ZooKeeper");
+                self.state = Some(session.client().state_watcher());
+                self.session = Some(session);
+                Trigger::Asked
+            }
+            snapshot = newer(Arc::clone(&self.hints), self.shown.founded_at, self.shown.epoch) => {
+                Trigger::Offered(snapshot)
+            }
+        }
+    }
+
+    /// Publishes the ring that a server keeps. Whether changes are seen is another question.
+    async fn take_over(&mut self, snapshot: Snapshot) {
+        let older = self.desk.views.borrow().clone();
+        let shown = Shown::of(&snapshot);
+        let built = match snapshot.usable() {
+            Ok(()) => build(snapshot, Some(Arc::clone(&older))).await,
+            Err(error) => Err(error),
+        };
+        match built {
+            Ok(topology) => {
+                tracing::info!(
+                    epoch = %topology.epoch(), step = %topology.step(), phase = %topology.phase(),
+                    root = %self.target.root, "a new topology, as a server keeps it"
+                );
+                self.shown = shown;
+                let view = View { topology: Arc::new(topology), source: older.source };
+                self.desk.views.send_replace(Arc::new(view));
+            }
+            Err(error) => tracing::warn!(%error, "a server keeps records of the ring that cannot be used"),
         }
     }
 
@@ -364,14 +412,12 @@ impl Follower {
             fingerprint = %topology.fingerprint(), root = %self.target.root, "a new topology"
         );
         self.shown = shown;
-        self.hints.set_stale(false);
         let view = View { topology: Arc::new(topology), source: Source::Live };
         self.desk.views.send_replace(Arc::new(view));
         Ok(())
     }
 
     fn show_stale(&self) {
-        self.hints.set_stale(true);
         self.desk.views.send_if_modified(|view| match view.source {
             Source::Stale { .. } => false,
             Source::Live => {
@@ -383,7 +429,6 @@ impl Follower {
     }
 
     fn show_live(&self) {
-        self.hints.set_stale(false);
         self.desk.views.send_if_modified(|view| match view.source {
             Source::Live => false,
             Source::Stale { .. } => {
@@ -391,6 +436,18 @@ impl Follower {
                 true
             }
         });
+    }
+}
+
+/// Waits for records that a server keeps and that are newer than these. Others tell nothing: an epoch counts only within
+/// one founding. Cancel safe.
+async fn newer(hints: Arc<Hints>, founded_at: i64, epoch: Epoch) -> Snapshot {
+    loop {
+        match Snapshot::from_json(&hints.offered().await) {
+            Ok(snapshot) if snapshot.founded_at == founded_at && snapshot.epoch > epoch => return snapshot,
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "a server keeps something else than the ring's records"),
+        }
     }
 }
 
