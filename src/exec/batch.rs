@@ -21,8 +21,8 @@ use super::reply::{Verdict, judge};
 use super::round::{Failures, Place};
 use super::steps::{Copying, Step};
 use super::stripe::{Home, Ticket};
-use super::wire::{Answered, Shape, transaction};
-use super::{Core, InStep, boxed, groups, report};
+use super::wire::{Answered, Form, Shape, transaction};
+use super::{Core, InStep, boxed, gated, groups, report};
 use crate::command::{self, Carried, Expect};
 use crate::error::{Error, Outcome};
 use crate::node::{Fault, Link};
@@ -184,6 +184,9 @@ impl Batch {
             Ok(None) => return self.nonsense(),
             Err(fault) => return self.lost(&fault),
         };
+        if self.may_go_by_script(&answered) {
+            return self.again_by_script();
+        }
         if let Some(why) = self.disbelieved(&answered) {
             return self.lost(&why);
         }
@@ -278,8 +281,18 @@ impl Batch {
             let asked = step.asked().count();
             let itself = usize::from(step.asks_itself());
             let gate = if self.atomic { any_gated && at == 0 } else { any_gated && self.is_gated(step) };
-            let alone = !self.atomic && (gate || step.has_probes());
-            if alone {
+            let form = match (self.atomic, gate && step.by_script) {
+                (true, _) => Form::Plain,
+                (false, true) => Form::Script,
+                (false, false) if gate || step.has_probes() => Form::Alone,
+                (false, false) => Form::Plain,
+            };
+            shape.push(Shape { gate, itself, probes: asked - itself, form });
+            if form == Form::Script {
+                wire.add_command(gated::by_script(step));
+                continue;
+            }
+            if form == Form::Alone {
                 wire.add_command(redis::cmd("MULTI"));
             }
             if gate {
@@ -288,10 +301,9 @@ impl Batch {
             step.asked().for_each(|cmd| {
                 wire.add_command(cmd.clone());
             });
-            if alone {
+            if form == Form::Alone {
                 wire.add_command(redis::cmd("EXEC"));
             }
-            shape.push(Shape { gate, itself, probes: asked - itself, alone });
         }
         if self.atomic {
             wire.add_command(redis::cmd("EXEC"));
@@ -310,11 +322,7 @@ impl Batch {
             let answered = shape.iter().map(|shape| shape.take(&mut replies)).collect::<Option<_>>()?;
             return Some((answered, executed.aborted));
         }
-        let each = shape.iter().map(|shape| match shape.alone {
-            true => shape.take(&mut transaction(&mut replies, shape.asked())?.replies.into_iter()),
-            false => shape.take(&mut replies),
-        });
-        Some((each.collect::<Option<_>>()?, false))
+        Some((shape.iter().map(|shape| shape.read(&mut replies)).collect::<Option<_>>()?, false))
     }
 
     /// The steps that the primary cannot serve now and of whose keys it has written nothing. Of a transaction all or none.

@@ -6,11 +6,13 @@
 //! gate in one transaction with the command, and those that the answer names are copies like all others from there on:
 //! they get the same, in the same order, and to miss it means the same.
 
-use redis::ErrorKind;
+use redis::{Cmd, ErrorKind, cmd};
 
-use super::batch::Batch;
+use super::batch::{Batch, Done, Ended};
+use super::reply::{Verdict, judge};
 use super::steps::Step;
 use super::wire::Answered;
+use crate::command;
 use crate::node::{Fault, Gate, Shut};
 use crate::placement::MemberIndex;
 use crate::sabotage::{self, Sabotage};
@@ -75,7 +77,51 @@ impl Batch {
         gained
     }
 
+    /// Whether the transaction that asked the gate was refused for want of memory, and a script may do: a server that is
+    /// full refuses every transaction, and takes what frees memory otherwise.
+    ///
+    /// Only of a step that is alone. It runs once more, and others of a pipeline might have had to come after it.
+    pub(super) fn may_go_by_script(&self, answered: &[Answered]) -> bool {
+        let ([step], [answered]) = (&self.steps[..], answered) else { return false };
+        !self.atomic
+            && !step.by_script
+            && self.is_gated(step)
+            && step.fits_a_script()
+            && judge(&answered.reply) == Verdict::OutOfMemory
+    }
+
+    pub(super) fn again_by_script(mut self) -> Ended {
+        self.steps.iter_mut().for_each(|step| step.by_script = true);
+        let done = self.steps.iter().map(|_| Done::Again { unknown: false }).collect();
+        let mut ended = Ended::of(done);
+        ended.steps = self.steps;
+        ended
+    }
+
     fn names(&self, gate: &Gate, gainer: MemberIndex) -> bool {
         gate.names(self.id(gainer), self.snapshot.topology().step())
     }
+}
+
+/// Without leave to run where memory is short, as a script of the first kind: what the server would refuse alone it refuses
+/// here. Replies keep their order.
+const BY_SCRIPT: &str = "\
+local replies, at = {redis.call('HGETALL', KEYS[1])}, 1
+while ARGV[at] do
+  local words = {}
+  for nth = 1, tonumber(ARGV[at]) do words[nth] = ARGV[at + nth] end
+  at = at + #words + 1
+  replies[#replies + 1] = redis.pcall(unpack(words))
+end
+return replies";
+
+/// The gate, and what belongs to a step, as one script.
+pub(super) fn by_script(step: &Step) -> Cmd {
+    let mut eval = cmd("EVAL");
+    eval.arg(BY_SCRIPT).arg(1).arg(command::OWN_GATE);
+    for asked in step.asked() {
+        let words = command::arguments(asked);
+        eval.arg(words.len()).arg(words);
+    }
+    eval
 }

@@ -55,9 +55,13 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
     if core.pause.is_held() {
         Box::pin(core.pause.over()).await;
     }
+    run_in(core, InStep::with(core, first), steps, atomic).await
+}
+
+/// As [`run`], under the step of this snapshot for as long as nothing has to be sent again.
+async fn run_in(core: &Arc<Core>, mut snapshot: InStep, steps: Vec<Step>, atomic: bool) -> Ran {
     let mut results: Vec<Option<Result<Value, Error>>> = steps.iter().map(|_| None).collect();
     let mut pending: Pending = steps.into_iter().enumerate().collect();
-    let mut snapshot = InStep::with(core, first);
     let mut failures = Failures::new();
     let mut unknown: HashSet<usize> = HashSet::new();
     let mut aborted = false;
@@ -133,8 +137,8 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
         // Whether they all have it is for a look to tell.
         core.suspect(doubtful);
     }
-    let lost = || Err(Error::new(ErrorKind::Disconnected, "the runtime ended while a command was under way"));
-    Ran { results: results.into_iter().map(|result| result.unwrap_or_else(lost)).collect(), aborted }
+    let ended = || Err(Error::new(ErrorKind::Disconnected, "the runtime ended while a command was under way"));
+    Ran { results: results.into_iter().map(|result| result.unwrap_or_else(ended)).collect(), aborted }
 }
 
 fn set(results: &mut [Option<Result<Value, Error>>], number: usize, result: Result<Value, Error>) {
@@ -276,8 +280,15 @@ impl Begun {
 /// Gives the copies the state that these keys, of one token, have at their primary now. What this process sends later
 /// for them reaches the copies later.
 pub(super) async fn copy_state(core: &Arc<Core>, keys: Vec<Vec<u8>>) -> Result<(), Error> {
-    let snapshot = core.snapshot.load_full();
-    match one(core, &snapshot, Step::state_of(keys)).await?.extract_error() {
+    copy_state_of(core, InStep::newest(core), keys).await
+}
+
+/// As [`copy_state`], to the copies of this snapshot if its primary is connected still.
+pub(super) async fn copy_state_of(core: &Arc<Core>, snapshot: InStep, keys: Vec<Vec<u8>>) -> Result<(), Error> {
+    let step = Step::state_of(keys);
+    let _writing = core.writing(step.tokens.all().iter().copied());
+    let mut ran = run_in(core, snapshot, vec![step], false).await;
+    match ran.results.pop().unwrap_or_else(|| Err(lost()))?.extract_error() {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::new(ErrorKind::Server, "the primary does not give its state away").with_source(error)),
     }
@@ -403,5 +414,9 @@ pub(super) fn own(error: redis::RedisError) -> Error {
 /// One command that the copies get by its effect.
 pub(super) async fn one(core: &Arc<Core>, snapshot: &Arc<Snapshot>, step: Step) -> Result<Value, Error> {
     let mut ran = run(core, snapshot, vec![step], false).await;
-    ran.results.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Disconnected, "a command was lost")))
+    ran.results.pop().unwrap_or_else(|| Err(lost()))
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Disconnected, "a command was lost")
 }

@@ -216,7 +216,7 @@ impl Watched {
 
     async fn run(&self, own: &Link, wire: &Pipeline, exec: usize, written: Vec<Vec<u8>>) -> Result<Value> {
         let snapshot = InStep::newest(&self.core);
-        if snapshot.step != self.step || !own.is_open() || !self.is_primary() {
+        if snapshot.step != self.step || !own.is_open() || !self.is_primary_in(snapshot.clone()) {
             // As if a key had changed: the caller starts over, at the primary of now.
             return Ok(Value::Nil);
         }
@@ -244,19 +244,20 @@ impl Watched {
             return server_error(own);
         }
         if reply != Value::Nil && !written.is_empty() {
-            self.copy(own, &written).await?;
+            self.copy(own, &snapshot, &written).await?;
         }
         Ok(reply)
     }
 
-    /// Gives the copies what was written.
-    async fn copy(&self, own: &Link, written: &[Vec<u8>]) -> Result<()> {
+    /// Gives the copies what was written: those of the ring that it was executed under, though another one may have come
+    /// since. Whoever gained the keys in between is named by their primary's gate for whom still lives in the older one.
+    async fn copy(&self, own: &Link, snapshot: &InStep, written: &[Vec<u8>]) -> Result<()> {
         let mut unchanged = Pipeline::new();
         unchanged.cmd("MULTI").cmd("PING").cmd("EXEC").cmd("WATCH").arg(written);
         for _ in 0..COPIED_AT_MOST {
-            let copied = groups::copy_state(&self.core, written.to_vec()).await;
+            let copied = groups::copy_state_of(&self.core, snapshot.clone(), written.to_vec()).await;
             copied.map_err(|error| error.with_outcome(Outcome::Unknown))?;
-            if !self.is_primary() {
+            if !self.is_primary_in(snapshot.clone()) {
                 // Another member's state was copied then, which does not know of the transaction.
                 self.settle(written.to_vec()).await;
                 return Err(self.unknown(&Fault::Late));
@@ -303,7 +304,10 @@ impl Watched {
 
     /// Whether the member is the primary still, and the same process.
     fn is_primary(&self) -> bool {
-        let mut snapshot = InStep::newest(&self.core);
+        self.is_primary_in(InStep::newest(&self.core))
+    }
+
+    fn is_primary_in(&self, mut snapshot: InStep) -> bool {
         let Some(owners) = owners(&self.core, &mut snapshot, self.token, &[]) else { return false };
         let seat = snapshot.seat(owners.primary());
         *seat.node.id() == self.member && seat.link.as_ref().is_some_and(|link| *link.run_id() == self.run_id)

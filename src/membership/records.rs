@@ -395,6 +395,17 @@ impl LiveRecord {
     }
 }
 
+impl LeadRecord {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a clause for people.
+    pub fn parse(data: &[u8]) -> Result<LeadRecord, String> {
+        version(data)?;
+        serde_json::from_slice(data).map_err(|why| unreadable("it", &why))
+    }
+}
+
 /// A record as ZooKeeper keeps it.
 pub(crate) fn bytes(record: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(record)

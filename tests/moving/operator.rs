@@ -110,24 +110,29 @@ impl Operator {
         }
     }
 
-    /// `still → filling → syncing` towards a ring of these members; those that are not up are `joining`.
+    /// `still → filling → syncing` towards a ring of these members.
     pub async fn sync_towards(&mut self, next: &[&str], clients: &[&RingClient]) {
         for phase in ["filling", "syncing"] {
-            let lives = self.store.snapshot().await.expect("records").members;
-            self.phase_of(phase, |change| {
-                for (id, entry) in &lives {
-                    let mut record = entry.record.clone().expect("a record");
-                    if next.contains(&id.as_str()) && record.state() == State::Down {
-                        record.state = State::Joining.as_str().to_owned();
-                        change.put(id, record);
-                    }
-                }
-                change.ring().next = placed(next.iter().map(|name| id(name)).collect::<Vec<_>>().iter());
-            })
-            .await;
-            self.raise_gates().await;
+            self.phase_towards(phase, next).await;
             self.until(clients).await;
         }
+    }
+
+    /// A phase towards a ring of these members; those that are not up are `joining`.
+    pub async fn phase_towards(&mut self, phase: &str, next: &[&str]) {
+        let lives = self.store.snapshot().await.expect("records").members;
+        self.phase_of(phase, |change| {
+            for (id, entry) in &lives {
+                let mut record = entry.record.clone().expect("a record");
+                if next.contains(&id.as_str()) && record.state() == State::Down {
+                    record.state = State::Joining.as_str().to_owned();
+                    change.put(id, record);
+                }
+            }
+            change.ring().next = placed(next.iter().map(|name| id(name)).collect::<Vec<_>>().iter());
+        })
+        .await;
+        self.raise_gates().await;
     }
 
     /// The flip: those that were to be read are, and those that joined are up.
@@ -169,6 +174,23 @@ impl Operator {
         self.name(source, gainer).await;
     }
 
+    /// Likewise at one moment indeed: writes at the source are held up from the moment in which the members are named until
+    /// all is copied.
+    pub async fn exact_cut(&self, source: &NodeId, gainers: &[NodeId], keys: &[String]) {
+        let mut connection = direct::connect(&self.addr(source)).await;
+        let mut exec = redis::pipe();
+        exec.atomic();
+        for gainer in gainers {
+            exec.cmd("HSET").arg(GATE).arg(format!("cut:{gainer}")).arg(self.step);
+        }
+        exec.cmd("CLIENT").arg(&["PAUSE", "60000", "WRITE"]);
+        let () = exec.query_async(&mut connection).await.expect("a pause");
+        for (gainer, key) in gainers.iter().flat_map(|gainer| keys.iter().map(move |key| (gainer, key))) {
+            self.copy(source, gainer, key).await;
+        }
+        let () = cmd("CLIENT").arg("UNPAUSE").query_async(&mut connection).await.expect("an end of the pause");
+    }
+
     pub async fn name(&self, source: &NodeId, gainer: &NodeId) {
         self.ask::<()>(source, cmd("HSET").arg(GATE).arg(format!("cut:{gainer}")).arg(self.step)).await;
     }
@@ -196,6 +218,18 @@ impl Operator {
     /// Asks a server directly.
     pub async fn ask<T: redis::FromRedisValue>(&self, id: &NodeId, cmd: &Cmd) -> T {
         direct::ask(&self.addr(id), cmd).await
+    }
+
+    /// A number at a server, 0 if there is none.
+    pub async fn count(&self, member: &str, key: &str) -> i64 {
+        self.ask::<Option<i64>>(&id(member), cmd("GET").arg(key)).await.unwrap_or(0)
+    }
+
+    /// Waits until it is counted on there for a while.
+    pub async fn goes_on(&self, member: &str, key: &str) {
+        let before = self.count(member, key).await;
+        eventually(SOON, &format!("{member} counts on"), || async { self.count(member, key).await > before + 200 })
+            .await;
     }
 
     /// What a server holds under a key: content, expiry, and of a stream its counters and groups.

@@ -7,6 +7,20 @@ use crate::Result;
 use crate::membership::records::{LeadRecord, bytes};
 
 impl Store {
+    /// Who leads, or is about to; `None` where nobody does, or the record cannot be read. It is for people: a change of the
+    /// ring is judged on the ring's own records.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub async fn lead(&self) -> Result<Option<LeadRecord>> {
+        let session = &self.session;
+        match session.call(session.client().get_data(&session.path(LEAD))).await {
+            Ok((data, _)) => Ok(LeadRecord::parse(&data).ok()),
+            Err(zk::Error::NoNode) => Ok(None),
+            Err(why) => Err(session.error("read /lead", why)),
+        }
+    }
+
     /// Takes the lead if nobody has it. Returns whether this session has it now. It is given back with the session.
     ///
     /// # Errors
