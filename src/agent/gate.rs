@@ -50,6 +50,8 @@ pub(super) struct Gatekeeper {
     address: Address,
     /// The name of its connection.
     name: String,
+    /// The name of the connections by which this agent fills its server.
+    fills: String,
     within: Duration,
     pub(super) doors: Doors,
     hands: Option<Hands>,
@@ -64,8 +66,11 @@ struct Hands {
 
 /// Agents' own connections are no clients of the ring.
 pub(super) const AGENTS: &str = "rr-agent:";
-/// Those by which an agent copies.
-pub(super) const FILLS: &str = "rr-agent:fill:";
+
+/// The name of the connections by which a member's agent fills it; a number may follow behind a slash.
+pub(super) fn fills_of(id: &NodeId) -> String {
+    format!("{AGENTS}fill:{id}")
+}
 
 /// Puts up a whole new gate. Suspects are of the life before.
 const OPEN: &str = "#!lua flags=allow-oom
@@ -87,8 +92,8 @@ return redis.call('DEL', KEYS[1])";
 impl Gatekeeper {
     pub(super) fn new(connector: Connector, address: Address, id: &NodeId, within: Duration) -> Gatekeeper {
         let doors = Arc::new(watch::channel(Door::Unknown).0);
-        let name = format!("{AGENTS}gate:{id}");
-        Gatekeeper { connector, address, name, within, doors, hands: None, able: false }
+        let (name, fills) = (format!("{AGENTS}gate:{id}"), fills_of(id));
+        Gatekeeper { connector, address, name, fills, within, doors, hands: None, able: false }
     }
 
     /// Whether the server has ever let this agent do it.
@@ -134,12 +139,13 @@ impl Gatekeeper {
         Ok(open)
     }
 
-    /// Shuts the gate, and ends every connection that may have come through it. Returns whether nobody is left: a
-    /// replica's gate cannot be taken away.
+    /// Shuts the gate, and ends every connection that may have come through it. If there were any of the ring's clients, it
+    /// waits as long as they may go on to give what they keep of this server's replies (`lease`). Returns whether nobody is
+    /// left: a replica's gate cannot be taken away.
     ///
     /// # Errors
     /// The server's.
-    pub(super) async fn shut(&mut self, db: i64, own: &Sighting) -> Result<bool, Failure> {
+    pub(super) async fn shut(&mut self, db: i64, own: &Sighting, lease: Duration) -> Result<bool, Failure> {
         self.doors.send_replace(Door::Unknown);
         let shut = match self.run(db, SHUT, &[OWN_GATE], &[]).await {
             Ok(_) => true,
@@ -148,12 +154,15 @@ impl Gatekeeper {
         };
         // The gate first: whoever connects after this list was made does not get through.
         let within = self.within;
-        let fills = self.name.replacen("gate:", "fill:", 1);
+        let fills = self.fills.clone();
         let killed = match self.hands(db).await {
             Ok(server) => end_clients(server, Some(&fills), within).await,
             Err(failure) => Err(failure),
         };
         let killed = killed.inspect_err(|_| self.hands = None)?;
+        if killed > 0 {
+            tokio::time::sleep(lease).await;
+        }
         if shut {
             self.doors.send_replace(Door::Shut { run_id: own.run_id.clone() });
         }
@@ -165,13 +174,18 @@ impl Gatekeeper {
         let mut eval = redis::cmd("EVAL");
         eval.arg(script).arg(keys.len()).arg(keys).arg(arguments);
         let within = self.within;
-        let answer = self.hands(db).await?.ask::<i64>(&eval, within).await;
-        self.able |= answer.is_ok();
-        answer.inspect_err(|failure| {
-            if !matches!(failure, Failure::Answered(_)) {
+        loop {
+            let was_there = self.hands.is_some();
+            let answer = self.hands(db).await?.ask::<i64>(&eval, within).await;
+            self.able |= answer.is_ok();
+            if !matches!(answer, Ok(_) | Err(Failure::Answered(_))) {
                 self.hands = None;
             }
-        })
+            // The server may have been restarted since the connection was used last. All scripts may run twice.
+            if !(was_there && matches!(answer, Err(Failure::Lost(_)))) {
+                return answer;
+            }
+        }
     }
 
     async fn hands(&mut self, db: i64) -> Result<&mut Server, Failure> {
@@ -179,8 +193,7 @@ impl Gatekeeper {
         let hands = match usable {
             Some(hands) => hands,
             None => {
-                let mut server = self.connector.connect(&self.address, &self.name).await?;
-                server.select(db, self.within).await?;
+                let server = self.connector.connect_to(&self.address, &self.name, db, None).await?;
                 Hands { server, db }
             }
         };
@@ -188,23 +201,41 @@ impl Gatekeeper {
     }
 }
 
-/// Ends the connections of all clients: not those of agents, but for those of this agent that have these names.
-pub(super) async fn end_clients(server: &mut Server, fills: Option<&str>, within: Duration) -> Result<usize, Failure> {
-    let mut ids = Vec::new();
-    for kind in ["normal", "pubsub"] {
-        let clients = server.clients_of(kind, within).await?;
-        let ended = clients.iter().filter(|client| {
-            !client.name.starts_with(AGENTS) || fills.is_some_and(|fills| is_fill_of(&client.name, fills))
-        });
-        ids.extend(ended.map(|client| client.id));
-    }
-    server.kill(&ids, within).await?;
-    Ok(ids.len())
+/// Whether the gate of any member's server is open for this life. If it is, its step is at least this one from now on.
+pub(super) async fn raise(server: &mut Server, life: &Life, step: u64, within: Duration) -> Result<bool, Failure> {
+    let mut eval = redis::cmd("EVAL");
+    eval.arg(RAISE).arg(1).arg(OWN_GATE).arg(&life.run_id).arg(life.generation).arg(step);
+    Ok(server.ask::<i64>(&eval, within).await? == 1)
 }
 
-/// Whether this is the name of a connection by which an agent fills its own server: `rr-agent:fill:<id>` and what may
-/// follow behind a slash, which cannot be part of an id.
-pub(super) fn is_fill_of(name: &str, fills: &str) -> bool {
+/// Ends the connections of all clients: not those of agents, but for those of this agent that have this name. Returns how
+/// many of them were the ring's.
+pub(super) async fn end_clients(server: &mut Server, fills: Option<&str>, within: Duration) -> Result<usize, Failure> {
+    let mut clients = server.clients_of("normal", within).await?;
+    clients.extend(server.clients_of("pubsub", within).await?);
+    clients.retain(|client| {
+        !client.name.starts_with(AGENTS) || fills.is_some_and(|fills| is_fill_of(&client.name, fills))
+    });
+    let ids: Vec<u64> = clients.iter().map(|client| client.id).collect();
+    server.kill(&ids, within).await?;
+    Ok(clients.iter().filter(|client| client.name.starts_with("rr:")).count())
+}
+
+/// Ends the connections by which this agent has filled its server, but those that are `kept`.
+pub(super) async fn end_fills(
+    server: &mut Server,
+    fills: &str,
+    kept: &[&str],
+    within: Duration,
+) -> Result<(), Failure> {
+    let clients = server.clients_of("normal", within).await?;
+    let old = clients.iter().filter(|client| !kept.contains(&client.name.as_str()) && is_fill_of(&client.name, fills));
+    let old: Vec<u64> = old.map(|client| client.id).collect();
+    server.kill(&old, within).await
+}
+
+/// Whether this is such a name. A slash cannot be part of an id.
+fn is_fill_of(name: &str, fills: &str) -> bool {
     name.strip_prefix(fills).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -195,7 +195,7 @@ impl Watcher {
 
     async fn meet(&mut self) -> Result<Watched, Failure> {
         let (tell, told) = watch::channel(Told::default());
-        let pushes = move |push: redis::PushInfo| -> Result<(), Infallible> {
+        let pushes = Arc::new(move |push: PushInfo| -> Result<(), Infallible> {
             if let Some(all) = invalidation(&push) {
                 tell.send_modify(|told| {
                     told.changes += 1;
@@ -203,8 +203,8 @@ impl Watcher {
                 });
             }
             Ok(())
-        };
-        let mut server = self.connector.connect_to(&self.address, &self.name, 0, Some(Arc::new(pushes))).await?;
+        });
+        let mut server = self.connector.connect_to(&self.address, &self.name, 0, Some(pushes)).await?;
         server.ping(self.options.probe).await?;
         match server.ask::<()>(redis::cmd("CLIENT").arg("TRACKING").arg("ON"), self.options.connect).await {
             Ok(()) => {}

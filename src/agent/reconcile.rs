@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Map;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::claim::Claim;
@@ -18,7 +19,7 @@ use super::returns::Returns;
 use super::server::{Connector, Failure};
 use super::unix_ms;
 use crate::command::OWN_KEYS;
-use crate::membership::records::{LiveRecord, MemberRecord, VERSION};
+use crate::membership::records::{LiveRecord, MemberRecord, SyncRecord, VERSION};
 use crate::membership::{Change, Changed, Snapshot, Store};
 use crate::placement::{Phase, State};
 use crate::{Error, ErrorKind, Result};
@@ -30,6 +31,8 @@ pub(super) struct Reconciler {
     pub(super) claim: Claim,
     pub(super) health: HealthWatch,
     pub(super) gate: Gatekeeper,
+    /// How far the member is with what it gains.
+    pub(super) sync: watch::Receiver<Option<SyncRecord>>,
     /// `host:pid version`.
     pub(super) agent: String,
     /// `agent host:pid`.
@@ -82,6 +85,7 @@ impl Reconciler {
                     tokio::select! {
                         _ = self.health.seen.changed() => {}
                         _ = doors.wait_for(|door| matches!(door, Door::Lost(_))) => {}
+                        Ok(()) = self.sync.changed() => {}
                         () = changed => {}
                         () = store.state_changed() => {}
                         () = sleep_until(wake) => {}
@@ -173,7 +177,7 @@ impl Reconciler {
             run_id: own.run_id.clone(),
             agent: self.agent.clone(),
             client_id: own.client_id,
-            sync: None,
+            sync: self.sync.borrow_and_update().clone(),
             rest: Map::new(),
         };
         match self.claim.hold(store, snapshot.member(&id), &want, own, &self.connector).await {
@@ -228,7 +232,8 @@ impl Reconciler {
         if matches!(self.gate.door(own), Door::Shut { .. }) {
             return Ok(Gate::Shut);
         }
-        let shut = self.gate.shut(db, own).await.map_err(|why| self.at_gate(&why))?;
+        let lease = Duration::from_millis(snapshot.config.fence_wait_ms);
+        let shut = self.gate.shut(db, own, lease).await.map_err(|why| self.at_gate(&why))?;
         Ok(if shut { Gate::Shut } else { Gate::Left })
     }
 

@@ -241,8 +241,10 @@ impl Core {
         }
         let troubles: Vec<Error> = up.iter().filter_map(|seat| seat.node.trouble()).collect();
         // Wrong credentials are the same everywhere and need a human; they are said first.
-        let first = troubles.iter().find(|e| e.kind() == ErrorKind::Denied).or(troubles.first()).cloned();
-        Err(first.map_or_else(
+        if let Some(denied) = troubles.iter().find(|error| error.kind() == ErrorKind::Denied) {
+            return Err(denied.clone());
+        }
+        Err(troubles.first().cloned().map_or_else(
             || Error::new(ErrorKind::Unreachable, "no member answered in time"),
             |cause| {
                 let error = Error::new(cause.kind(), "none of the members that are up can be used");

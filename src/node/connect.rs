@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::Target;
+use super::access;
 use super::driver::{self, Reads};
 use super::gate::{Gate, Shut};
 use super::inflight;
@@ -457,12 +458,15 @@ const UNNAMED: &str = "HELLO, AUTH, SELECT or CLIENT SETINFO";
 /// An error of the handshake, with what to do about it.
 fn refused(address: &Address, error: RedisError, what: &'static str) -> Error {
     let code = error.code().unwrap_or_default().to_owned();
+    if let Some(named) = access::denied(address, &error) {
+        return named.with_source(error);
+    }
     let denied = |hint: &str| Error::new(ErrorKind::Denied, format!("{address} denied access")).with_hint(hint);
     let made = match code.as_str() {
         "NOAUTH" => denied("the server wants a password: give it in the client's options"),
         "WRONGPASS" => denied("the user name or password is wrong"),
         "NOPERM" => Error::new(ErrorKind::Denied, format!("{address} denied access: the user may not run {what}"))
-            .with_hint("every connection needs INFO, TIME, CLIENT ID and SELECT, and those of a ring in ZooKeeper CLIENT SETNAME and HGETALL on __rr:*"),
+            .with_hint("docs/access.md lists the rules that every connection needs"),
         "LOADING" => Error::new(ErrorKind::Unreachable, format!("{address} is loading its data")),
         _ if error.kind() == redis::ErrorKind::AuthenticationFailed => {
             denied("check user name and password in the client's options")

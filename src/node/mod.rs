@@ -1,5 +1,6 @@
 //! One Redis server: its connection, its reconnection, and how far it is to be trusted.
 
+mod access;
 mod beside;
 mod breaker;
 mod brief;
@@ -34,9 +35,10 @@ use tokio::task::JoinHandle;
 use crate::error::{Error, ErrorKind};
 use crate::membership::Address;
 use crate::placement::{Generation, NodeId, RunId, Step};
+use access::Access;
 use beside::Beside;
 use breaker::Breaker;
-use connect::Connected;
+use connect::{Connected, Unusable};
 use own::Own;
 use tracker::Tracker;
 
@@ -92,6 +94,7 @@ struct Shared {
     id: NodeId,
     link: ArcSwapOption<Link>,
     breaker: Breaker,
+    access: Access,
     /// Whether this process knows of a write that the member has missed. Then its reads go elsewhere where they can.
     missed: AtomicBool,
     /// The life of its data that `missed` is about.
@@ -128,6 +131,7 @@ impl Node {
             id: id.clone(),
             link: ArcSwapOption::empty(),
             breaker: Breaker::new(),
+            access: Access::default(),
             missed: AtomicBool::new(false),
             life: Mutex::new(target.as_ref().and_then(|target| target.generation)),
             trouble: Mutex::default(),
@@ -289,8 +293,8 @@ async fn keep_connected(
         };
         let shut;
         tokio::select! {
-            connected = connect::connect(&target, options.naming.known(), &options, &ticker) => {
-                match connected.and_then(|connected| Ok(shared.admit(&target, connected)?)) {
+            connected = shared.connect(&target, &options, &ticker) => {
+                match connected {
                     Ok(connected) => {
                         let began = Instant::now();
                         shut = None;
@@ -427,6 +431,31 @@ async fn watch_over(
 }
 
 impl Shared {
+    /// A connection to the process that holds the member's data, by a user who may do what the ring needs.
+    async fn connect(
+        &self,
+        target: &Target,
+        options: &ConnectOptions,
+        ticker: &Arc<Ticker>,
+    ) -> Result<Connected, Unusable> {
+        let connected = connect::connect(target, options.naming.known(), options, ticker).await?;
+        let connected = self.admit(target, connected)?;
+        let (gated, within) = (target.generation.is_some(), options.timeouts.connect);
+        match self.access.check(&connected.link, &target.address, gated, within).await {
+            Ok(()) => Ok(connected),
+            Err(error) => {
+                connected.link.close();
+                let text = error.to_string();
+                // Once, not at every attempt.
+                let known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                if known.as_ref().is_none_or(|known| known.to_string() != text) {
+                    tracing::warn!(node = %self.id, why = text, hint = error.hint(), "is not used");
+                }
+                Err(error.into())
+            }
+        }
+    }
+
     /// Accepts a connection only to the process that holds the member's data.
     fn admit(&self, target: &Target, connected: Connected) -> Result<Connected, Error> {
         let found = connected.link.run_id();

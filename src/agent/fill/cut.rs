@@ -25,6 +25,9 @@ use crate::placement::NodeId;
 /// How long another holder of the lock is waited for, and until almost nothing is left to be copied.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a shorter pause is worth trying for.
+const CLOSE: Duration = Duration::from_millis(500);
+
 /// Between two looks at the lock.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -84,15 +87,22 @@ impl Work<'_> {
         }
     }
 
-    /// Copies until what is left takes a small part of the pause, which may be made longer for the sake of large keys.
+    /// Copies until what is left takes a small part of the pause. Where that does not come to be, and for large keys and many
+    /// streams, the pause may last longer: it is over anyway as soon as all is copied.
     async fn come_close(&mut self, pause: Duration) -> Result<Duration, Failed> {
-        let until = Instant::now() + PATIENCE;
+        let began = Instant::now();
+        let until = began + PATIENCE;
+        if !self.streams.compare_all(&self.pieces, &self.dirty, Some(until)).await? {
+            return Err(Failed::NotYet("there are too many streams to compare all of them at once".to_owned()));
+        }
         loop {
             let (small, large) = self.behind();
-            if self.is_quiet() && small <= pause / 4 {
-                let needed = pause.max(large.saturating_mul(2)).min(PAUSES.1);
+            let bound = if began.elapsed() < CLOSE { pause } else { PAUSES.1 };
+            if self.is_quiet() && small <= bound / 4 {
+                let rest = large.saturating_add(self.streams.behind()).saturating_mul(2);
+                let needed = (small * 4).saturating_add(rest).clamp(pause, PAUSES.1.max(pause));
                 if needed > pause {
-                    tracing::info!(?needed, "large keys change: writers are held up for longer");
+                    tracing::info!(?needed, "much changes: writers may be held up for longer");
                 }
                 return Ok(needed);
             }
@@ -120,6 +130,9 @@ impl Work<'_> {
         }
         if self.dirty.told().gates <= gates && !lack(Without::Drain) {
             return Err(Broken::of("the source does not tell of changes"));
+        }
+        if !lack(Without::Signatures) && !self.streams.compare_all(&self.pieces, &self.dirty, Some(give_up)).await? {
+            return Err(Broken::of("not all streams could be compared in time"));
         }
         let keys = self.dirty.behind().0 as u64;
         while !self.is_quiet() || !self.dirty.is_empty() {

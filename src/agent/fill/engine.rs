@@ -15,6 +15,7 @@ use super::find::Finder;
 use super::large::{Outcome, Pieces};
 use super::pace::Pace;
 use super::source::{Looked, Source, Trouble};
+use super::streams::Streams;
 use super::target::Target;
 use super::{Cut, CutError, Ended, Endpoint, Limits, PAUSES, Progress, State, Without};
 use crate::placement::NodeId;
@@ -26,7 +27,7 @@ const ROUND: Duration = Duration::from_millis(10);
 const TICK: Duration = Duration::from_millis(100);
 
 /// What has changed is little if it can be copied in so long, and much from the second on.
-const BEHIND: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+const BEHIND: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
 
 /// What the task of a copier has.
 pub(super) struct Engine {
@@ -130,6 +131,7 @@ pub(super) struct Work<'a> {
     writing: Vec<(Key, Looked)>,
     /// The large key that is being copied.
     large: JoinSet<(Key, Duration, Result<Outcome, Trouble>)>,
+    pub(super) streams: Streams,
     /// How many changed keys belong to this round of following, and when the next one begins.
     round: (usize, Instant),
     /// Whether the last batch was of changed keys: they and the others take turns.
@@ -170,6 +172,7 @@ impl<'a> Work<'a> {
             again: VecDeque::new(),
             writing: Vec::new(),
             large: JoinSet::new(),
+            streams: Streams::default(),
             round: (0, now),
             followed: false,
             per_key: Duration::from_micros(20),
@@ -243,12 +246,19 @@ impl<'a> Work<'a> {
         }
         self.found.extend(found?);
         let (bytes, looked) = (bytes?, looked?);
-        let count = looked.len();
+        let (count, most) = (looked.len(), self.pieces.limits.dirty_bytes);
         let mut batch = batch.into_iter();
         for (key, looked) in batch.by_ref().take(count).zip(looked) {
             match looked {
                 Looked::Large => self.dirty.mark_large(key),
-                Looked::Gone | Looked::Value(..) => self.writing.push((key, looked)),
+                Looked::Gone => {
+                    self.streams.looked(&key, None, most)?;
+                    self.writing.push((key, Looked::Gone));
+                }
+                Looked::Value(mut content) => {
+                    self.streams.looked(&key, content.signature.take(), most)?;
+                    self.writing.push((key, Looked::Value(content)));
+                }
             }
         }
         for key in batch.rev() {
@@ -321,8 +331,11 @@ impl<'a> Work<'a> {
     /// Asks the source how fast it answers, and says how far this is.
     async fn tick(&mut self) -> Result<(), Trouble> {
         let asked = Instant::now();
-        self.pieces.source.drain(self.pieces.limits.patience).await?;
+        self.pieces.source.ping().await?;
         self.pace.answered_after(asked.elapsed());
+        if self.finder.is_done() {
+            self.streams.compare_some(&self.pieces, &self.dirty).await?;
+        }
         self.report(From::Scan, 0, 0);
         Ok(())
     }
@@ -335,7 +348,8 @@ impl<'a> Work<'a> {
             return Err(Trouble::Again("the copy of a large key was given up".to_owned()));
         };
         match copied? {
-            Outcome::Copied(bytes) => {
+            Outcome::Copied(bytes, signature) => {
+                self.streams.looked(&key, signature, self.pieces.limits.dirty_bytes)?;
                 self.dirty.large_was_copied(&key, took);
                 self.engine.progress.send_modify(|progress| progress.bytes += bytes);
             }
@@ -376,7 +390,8 @@ impl<'a> Work<'a> {
         let (small, large) = self.behind();
         let was = *self.engine.state.borrow() == State::CaughtUp;
         let bound = if was { BEHIND.1 } else { BEHIND.0 };
-        let all = self.found.is_empty() && self.writing.is_empty() && self.finder.is_done();
+        // What is being written is so all the time where keys change.
+        let all = self.found.is_empty() && self.finder.is_done();
         let is = (was || all) && small <= bound && large <= PAUSES.1 / 2;
         if is != was {
             self.engine.state.send_replace(if is { State::CaughtUp } else { State::Filling });

@@ -25,10 +25,10 @@ pub(super) struct Pieces {
 }
 
 /// How copying one has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// With so many bytes, about.
-    Copied(u64),
+    /// With so many bytes, about; of a stream also its signature.
+    Copied(u64, Option<Vec<u8>>),
     /// It is not large any more, or gone.
     Small,
     /// It did not hold still.
@@ -79,7 +79,7 @@ impl Pieces {
         }
         self.target.all(&place).await?;
         scratch.is_free();
-        Ok(Outcome::Copied(memory))
+        Ok(Outcome::Copied(memory, None))
     }
 
     /// Copies all pieces to the scratch key. Whether they are as many as there were.
@@ -160,12 +160,11 @@ impl Pieces {
         let limits = Limits { large_bytes: u64::MAX, ..self.limits.clone() };
         let looked = self.source.look(std::slice::from_ref(key), &limits).await?.pop();
         match looked {
-            Some(Looked::Value(value, expiry)) => {
-                let bytes = value.len() as u64;
-                let write = restore(key, &value, expiry);
-                drop(value);
+            Some(Looked::Value(content)) => {
+                let bytes = content.value.len() as u64;
+                let write = restore(key, &content);
                 self.target.all(pipe().cmd("UNLINK").arg(&key[..]).add_command(write)).await?;
-                Ok(Outcome::Copied(bytes))
+                Ok(Outcome::Copied(bytes, content.signature))
             }
             Some(Looked::Gone | Looked::Large) | None => Ok(Outcome::Small),
         }

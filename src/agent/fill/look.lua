@@ -2,14 +2,18 @@ local out, bytes = {}, 0
 for _, key in ipairs(KEYS) do
   if bytes >= tonumber(ARGV[2]) then break end
   local size = redis.call('MEMORY', 'USAGE', key)
+  local at = #out
   if size and size > tonumber(ARGV[1]) then
-    out[#out + 1] = size
-    out[#out + 1] = 0
+    out[at + 1], out[at + 2], out[at + 3] = size, 0, false
   else
     local value = size and redis.call('DUMP', key)
-    if value then bytes = bytes + #value end
-    out[#out + 1] = value or false
-    out[#out + 1] = value and redis.call('PEXPIRETIME', key) or 0
+    out[at + 1], out[at + 2], out[at + 3] = false, 0, false
+    if value then
+      bytes = bytes + #value
+      out[at + 1], out[at + 2] = value, redis.call('PEXPIRETIME', key)
+      local kind = string.byte(value)
+      if kind == 15 or kind == 19 or kind == 21 then out[at + 3] = sign(key) end
+    end
   end
 end
 return out

@@ -14,7 +14,7 @@
 //!
 //! # Memory
 //!
-//! [`Limits::dirty_bytes`] for the names of changed keys, and about eight times [`Limits::batch_bytes`] plus
+//! [`Limits::dirty_bytes`] for the names of changed keys, as much for those of streams, and about eight times [`Limits::batch_bytes`] plus
 //! [`Limits::large_bytes`] for values on their way, whatever the servers hold.
 
 mod cut;
@@ -26,6 +26,7 @@ mod hold;
 mod large;
 mod pace;
 mod source;
+mod streams;
 mod target;
 
 use std::sync::Arc;
@@ -68,6 +69,15 @@ impl Endpoint {
         Ok(Endpoint { connector: Connector::new(options)?, address, name: name.into(), db: 0, run_id: None })
     }
 
+    /// As [`Endpoint::new`], with what is there to connect with: reading the system's certificates takes a moment.
+    pub(in super::super) fn with_connector(
+        connector: Connector,
+        address: Address,
+        name: impl Into<String>,
+    ) -> Endpoint {
+        Endpoint { connector, address, name: name.into(), db: 0, run_id: None }
+    }
+
     /// In this database of the server, instead of 0.
     #[must_use]
     pub fn with_db(mut self, db: i64) -> Endpoint {
@@ -97,7 +107,8 @@ pub struct Limits {
     pub piece_bytes: u64,
     /// Elements in one piece of a large key.
     pub piece_elements: u64,
-    /// For the names of keys that changed and were not yet copied again. Beyond it all keys are looked at again.
+    /// For the names of keys that changed and were not yet copied again: beyond it all keys are looked at again. As much again
+    /// for the names of streams, some 160 bytes each: a source that has more of them is refused.
     pub dirty_bytes: usize,
     /// The most keys in a second; no limit by default.
     pub keys_per_second: Option<u64>,
@@ -127,6 +138,8 @@ pub enum Without {
     Order,
     /// Keys that only the target has stay.
     Strays,
+    /// Streams are not compared in the pause.
+    Signatures,
 }
 
 impl Limits {

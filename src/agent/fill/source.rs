@@ -12,7 +12,19 @@ use crate::agent::server::{Failure, Server};
 /// Gives the values of keys and names those that are large, and stops where there are many bytes. One step at the server,
 /// so a key that is small when it is asked for is so when it is given. A script, because the other way, which asks for
 /// each key's size first, has a round trip and two commands more. Only `EVAL_RO` is not held up by a pause.
-const LOOK: &str = concat!("#!lua flags=no-writes,allow-oom\n", include_str!("look.lua"));
+const LOOK: &str = concat!("#!lua flags=no-writes,allow-oom\n", include_str!("sign.lua"), include_str!("look.lua"));
+
+/// Gives the signatures of streams, and nothing for what is none.
+const SIGN: &str = concat!(
+    "#!lua flags=no-writes,allow-oom\n",
+    include_str!("sign.lua"),
+    "local out = {}
+for at, key in ipairs(KEYS) do
+  local known, signature = pcall(sign, key)
+  out[at] = known and signature
+end
+return out"
+);
 
 /// Why a source or a target does not do its part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +39,20 @@ pub(super) enum Trouble {
 #[derive(Debug)]
 pub(super) enum Looked {
     Gone,
-    /// The value as DUMP gives it, and when it expires, by the source's clock; 0 for never.
-    Value(Vec<u8>, i64),
+    Value(Content),
     /// It takes more memory than is copied in one piece.
     Large,
+}
+
+/// What is copied.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// As DUMP gives it.
+    pub(super) value: Vec<u8>,
+    /// By the source's clock; 0 for never.
+    pub(super) expiry: i64,
+    /// Of a stream.
+    pub(super) signature: Option<Vec<u8>>,
 }
 
 /// Connections to the source. Changes are told on one of its own, and what concerns the cut is said on another: neither has
@@ -75,12 +97,18 @@ impl Source {
         let Value::Array(answers) = self.ask(&look).await? else { return Err(nonsense("EVAL_RO")) };
         let mut looked = Vec::with_capacity(keys.len());
         let mut answers = answers.into_iter();
-        while let (Some(value), Some(expiry)) = (answers.next(), answers.next()) {
+        while let (Some(value), Some(expiry), Some(signature)) = (answers.next(), answers.next(), answers.next()) {
             looked.push(match (value, expiry) {
                 (Value::Nil, _) => Looked::Gone,
                 (Value::Int(_), _) => Looked::Large,
-                // A server says -1 of what never expires and takes 0 for it.
-                (Value::BulkString(value), Value::Int(expiry)) => Looked::Value(value, expiry.max(0)),
+                (Value::BulkString(value), Value::Int(expiry)) => {
+                    let signature = match signature {
+                        Value::BulkString(signature) => Some(signature),
+                        _ => None,
+                    };
+                    // A server says -1 of what never expires and takes 0 for it.
+                    Looked::Value(Content { value, expiry: expiry.max(0), signature })
+                }
                 _ => return Err(nonsense("EVAL_RO")),
             });
         }
@@ -136,6 +164,11 @@ impl Source {
         micros(time).ok_or_else(|| nonsense("TIME"))
     }
 
+    /// A round trip. Not on the connection that changes are told on: what is told may be much without the server being slow.
+    pub(super) async fn ping(&self) -> Result<(), Trouble> {
+        self.control.ask_all(redis::pipe().cmd("PING"), self.patience).await.map(drop).map_err(trouble)
+    }
+
     /// Why it cannot be gone on with, if so.
     pub(super) fn lost(&self) -> Result<(), Trouble> {
         match [&self.control, &self.follow, &self.data].iter().any(|server| server.has_ended()) {
@@ -147,6 +180,19 @@ impl Source {
 
 pub(super) async fn connect(at: &Endpoint) -> Result<Server, Failure> {
     at.connector.connect_to(&at.address, &at.name, at.db, None).await
+}
+
+/// What the source answers for each of these keys: the signature of a stream, or nil.
+pub(super) async fn signatures(source: &Source, keys: &[Key]) -> Result<Vec<Value>, Trouble> {
+    let mut sign = cmd("EVAL_RO");
+    sign.arg(SIGN).arg(keys.len());
+    for key in keys {
+        sign.arg(&key[..]);
+    }
+    match source.ask(&sign).await? {
+        Value::Array(answers) if answers.len() == keys.len() => Ok(answers),
+        _ => Err(nonsense("EVAL_RO")),
+    }
 }
 
 /// What a failure of the source means.

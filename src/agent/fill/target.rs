@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::{Cmd, Pipeline, Value, cmd, pipe};
 
 use super::dirty::Key;
-use super::source::{Looked, Trouble, connect, scanned};
+use super::source::{Content, Looked, Trouble, connect, scanned};
 use super::{Ended, Endpoint, Limits};
 use crate::agent::server::{Failure, Server};
 
@@ -31,9 +31,9 @@ impl Target {
         let mut writes = Pipeline::with_capacity(values.len());
         for (key, value) in &values {
             match value {
-                Looked::Value(value, expiry) => {
-                    bytes += value.len() as u64;
-                    writes.add_command(restore(key, value, *expiry));
+                Looked::Value(content) => {
+                    bytes += content.value.len() as u64;
+                    writes.add_command(restore(key, content));
                 }
                 Looked::Gone => {
                     writes.cmd("UNLINK").arg(&key[..]);
@@ -69,8 +69,10 @@ impl Target {
 }
 
 /// A key with this value and, unless it is 0, this time to expire. A time that has passed removes the key.
-pub(super) fn restore(key: &[u8], value: &[u8], expiry: i64) -> Cmd {
-    cmd("RESTORE").arg(key).arg(expiry).arg(value).arg("REPLACE").arg("ABSTTL").take()
+pub(super) fn restore(key: &[u8], content: &Content) -> Cmd {
+    let mut restore = cmd("RESTORE");
+    restore.arg(key).arg(content.expiry).arg(&content.value).arg("REPLACE").arg("ABSTTL");
+    restore
 }
 
 fn trouble(failure: Failure) -> Trouble {

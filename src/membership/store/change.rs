@@ -59,6 +59,22 @@ impl Change {
         self
     }
 
+    /// The records after this change alone, for tests of what decides on changes.
+    #[cfg(test)]
+    pub(crate) fn applied_to(self, snapshot: &Snapshot) -> Snapshot {
+        use crate::membership::Entry;
+        let mut after = snapshot.clone();
+        after.ring = self.ring;
+        after.epoch = Epoch(snapshot.epoch.0 + 1);
+        for (id, record) in self.members {
+            match record {
+                Some(record) => after.members.insert(id, Entry { version: Some(1), record: Ok(record) }),
+                None => after.members.remove(&id),
+            };
+        }
+        after
+    }
+
     /// Deletes a member's record.
     pub fn delete(&mut self, id: &NodeId) -> &mut Change {
         self.members.insert(id.clone(), None);

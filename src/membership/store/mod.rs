@@ -2,6 +2,7 @@
 
 mod change;
 mod init;
+mod lead;
 mod live;
 
 use std::time::Duration;
