@@ -222,6 +222,29 @@ impl Server {
         self.driver.is_finished()
     }
 
+    /// Uses this database from now on.
+    pub(crate) async fn select(&mut self, db: i64, within: Duration) -> Result<(), Failure> {
+        self.ask::<()>(cmd("SELECT").arg(db), within).await
+    }
+
+    /// Who is connected to it as one who reads and writes (`normal`) or listens (`pubsub`).
+    pub(crate) async fn clients_of(&mut self, kind: &str, within: Duration) -> Result<Vec<Client>, Failure> {
+        let text = self.ask::<String>(cmd("CLIENT").arg("LIST").arg("TYPE").arg(kind), within).await?;
+        Ok(clients(&text))
+    }
+
+    /// Ends connections. One that has ended already is none to end.
+    pub(crate) async fn kill(&mut self, ids: &[u64], within: Duration) -> Result<(), Failure> {
+        for some in ids.chunks(1000) {
+            let kills = some.iter().map(|id| {
+                let mut connection = self.connection.clone();
+                async move { cmd("CLIENT").arg("KILL").arg("ID").arg(*id).query_async::<u64>(&mut connection).await }
+            });
+            timeout(within, try_join_all(kills)).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn ask<T: redis::FromRedisValue>(&mut self, cmd: &Cmd, within: Duration) -> Result<T, Failure> {
         timeout(within, cmd.query_async(&mut self.connection)).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)
     }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{Core, DbSize, Stats};
 use crate::membership::{Membership, MembershipOptions, RingUrl, View};
+use crate::node::{Naming, checked_name, name_by_default};
 use crate::placement::{Location, NodeId, Topology};
 
 pub use builder::RingClientBuilder;
@@ -86,9 +87,14 @@ impl RingClient {
     async fn start(
         url: &RingUrl,
         membership: &MembershipOptions,
-        exec: crate::exec::ExecOptions,
+        mut exec: crate::exec::ExecOptions,
+        name: Option<&str>,
     ) -> Result<RingClient> {
+        let name = name.map_or_else(|| Ok(name_by_default()), checked_name)?;
         let membership = Membership::open(url, membership).await?;
+        if let Some(hints) = membership.hints() {
+            exec.connect.naming = Arc::new(Naming::new(Some(name), Arc::clone(hints)));
+        }
         let mut views = membership.subscribe();
         let first = views.borrow_and_update().topology.clone();
         let core = Core::start(first, exec);

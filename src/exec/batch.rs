@@ -20,8 +20,9 @@ use super::polling::{both, poll_unconstrained, yield_once};
 use super::reply::{Verdict, judge};
 use super::round::{Failures, Place};
 use super::steps::{Copying, Step};
-use super::wire::{Answered, Shape, transaction};
-use super::{Core, Snapshot, boxed, groups, report};
+use super::stripe::{Home, Ticket};
+use super::wire::{Answered, Form, Shape, transaction};
+use super::{Core, InStep, boxed, gated, groups, report};
 use crate::command::{self, Carried, Expect};
 use crate::error::{Error, Outcome};
 use crate::node::{Fault, Link};
@@ -73,7 +74,7 @@ impl Ended {
 /// Steps with the same owners.
 pub(super) struct Batch {
     pub(super) core: Arc<Core>,
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) snapshot: InStep,
     pub(super) owners: Owners,
     pub(super) steps: Vec<Step>,
     /// Whether all of them are one transaction.
@@ -101,8 +102,14 @@ impl Batch {
         let mut running = if at_once {
             Either::Left(boxed(|| self.run_at_once()))
         } else {
-            let place = |token: &Token| Some(Place::new(stripes.clone(), *token, locked.take(*token)?));
-            let places: Vec<Place> = tokens.iter().filter_map(place).collect();
+            let home = Home::of(&self.snapshot.seat(self.owners.primary()).node);
+            let take = |token: &Token| Some((*token, locked.take(*token, home)?));
+            let mut tickets: Vec<(Token, Ticket)> = tokens.iter().filter_map(take).collect();
+            if tickets.iter().any(|(_, ticket)| ticket.waits()) {
+                tickets.iter_mut().for_each(|(_, ticket)| locked.hold(ticket));
+            }
+            let place = |(token, ticket)| Place::new(stripes.clone(), token, ticket);
+            let places: Vec<Place> = tickets.into_iter().map(place).collect();
             Either::Right(boxed(|| self.run(tokens, places)))
         };
         let polled = poll_unconstrained(Pin::new(&mut running), cx);
@@ -118,7 +125,8 @@ impl Batch {
 
     /// Whether the copies need not wait for what the primary says.
     fn is_absolute(&self) -> bool {
-        let absolute = |step: &Step| matches!(step.copying, Copying::Nothing | Copying::Absolute);
+        let absolute =
+            |step: &Step| matches!(step.copying, Copying::Nothing | Copying::Absolute) && !self.is_gated(step);
         !self.atomic && self.steps.iter().all(absolute)
     }
 
@@ -139,6 +147,14 @@ impl Batch {
 
     async fn run(mut self, tokens: Vec<Token>, places: Vec<Place>) -> Ended {
         let (wire, shape) = self.wire();
+        let waits = places.iter().any(Place::waits);
+        if waits {
+            // The first poll runs under the stripes' locks; all that takes them again must come later.
+            yield_once().await;
+            for place in &places {
+                place.turn().await;
+            }
+        }
         let replies = {
             let link = self.primary();
             let mut sending = pin!(async {
@@ -147,8 +163,16 @@ impl Batch {
                     None => Err(Fault::Full),
                 }
             });
-            let begun = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
-            // The first poll runs under the stripes' locks; all that takes them again must come later.
+            let begun = poll_fn(|cx| {
+                if waits {
+                    let mut locked = self.core.stripes.lock_all(&tokens);
+                    places.iter().for_each(|place| locked.sent(place.ticket()));
+                    return Poll::Ready(poll_unconstrained(sending.as_mut(), cx));
+                }
+                Poll::Ready(sending.as_mut().poll(cx))
+            })
+            .await;
+            // As above, where this was the first poll.
             yield_once().await;
             match begun {
                 Poll::Ready(replies) => replies,
@@ -160,6 +184,13 @@ impl Batch {
             Ok(None) => return self.nonsense(),
             Err(fault) => return self.lost(&fault),
         };
+        if self.may_go_by_script(&answered) {
+            return self.again_by_script();
+        }
+        if let Some(why) = self.disbelieved(&answered) {
+            return self.lost(&why);
+        }
+        let gained = self.gained(&answered);
         let again = self.unavailable(&answered, aborted);
         if again.is_empty() {
             self.snapshot.seat(self.owners.primary()).node.succeeded();
@@ -185,9 +216,9 @@ impl Batch {
         }
         let settled = if carried.is_empty() {
             drop(places);
-            Settled::new(&groups)
+            Settled::default()
         } else {
-            self.carry(&tokens, places, &carried, &groups).await
+            self.carry(&tokens, places, &carried, &groups, gained).await
         };
         // Another process may have written the copy between the dump and its arrival, and no reply would tell.
         for (step, _) in self.steps.iter().zip(&groups).filter(|(step, count)| **count > 0 && step.copies_state()) {
@@ -203,14 +234,15 @@ impl Batch {
         let (wire, shape) = self.wire();
         let written = self.steps.iter().filter(|step| step.copying.writes());
         let sent: Vec<Carried> = written.map(|step| Carried { cmd: step.cmd.clone(), expect: Expect::Any }).collect();
-        let (copied, flat) = self.copied(&sent, &vec![1; sent.len()]);
+        let each: Vec<usize> = self.steps.iter().map(|step| usize::from(step.copying.writes())).collect();
+        let mut message = self.message(&sent, &each);
         let links = self.copies();
         let Some(link) = self.primary() else {
             yield_once().await;
             return self.lost(&Fault::Full);
         };
         let write_ms = self.core.write_ms;
-        let copying = join_all(links.iter().map(|(_, link)| link.batch_of_copies(&copied, write_ms)));
+        let copying = join_all(links.iter().map(|(_, link)| link.batch_of_copies(message.wire(), write_ms)));
         let first = async {
             let answered = link.batch(&wire, write_ms).await.map(|replies| self.read(replies, &shape));
             if let (Some(early), Ok(Some((answered, _)))) = (early, &answered)
@@ -228,14 +260,12 @@ impl Batch {
         };
         let again = self.unavailable(&answered, false);
         let written = self.steps.iter().zip(&answered).filter(|(step, _)| step.copying.writes());
-        let expected: Vec<Carried> = sent
-            .into_iter()
-            .zip(written)
-            .map(|(sent, (_, answered))| Carried { expect: Expect::Reply(answered.reply.clone()), ..sent })
-            .collect();
-        let each: Vec<usize> = self.steps.iter().map(|step| usize::from(step.copying.writes())).collect();
-        let mut settled = Settled::new(&each);
-        self.settle(links, copies, &expected, &flat, &mut settled).await;
+        for (carried, (_, answered)) in message.carried.to_mut().iter_mut().zip(written) {
+            carried.expect = Expect::Reply(answered.reply.clone());
+        }
+        let links = links.into_iter().map(|(copy, link)| (copy, link, &message)).collect();
+        let settled = self.settle(links, copies).await;
+        drop(message);
         self.end(answered, false, Vec::new(), &again, settled)
     }
 
@@ -246,20 +276,34 @@ impl Batch {
         if self.atomic {
             wire.add_command(redis::cmd("MULTI"));
         }
-        for step in &self.steps {
+        let any_gated = self.steps.iter().any(|step| self.is_gated(step));
+        for (at, step) in self.steps.iter().enumerate() {
             let asked = step.asked().count();
             let itself = usize::from(step.asks_itself());
-            let alone = !self.atomic && step.has_probes();
-            if alone {
+            let gate = if self.atomic { any_gated && at == 0 } else { any_gated && self.is_gated(step) };
+            let form = match (self.atomic, gate && step.by_script) {
+                (true, _) => Form::Plain,
+                (false, true) => Form::Script,
+                (false, false) if gate || step.has_probes() => Form::Alone,
+                (false, false) => Form::Plain,
+            };
+            shape.push(Shape { gate, itself, probes: asked - itself, form });
+            if form == Form::Script {
+                wire.add_command(gated::by_script(step));
+                continue;
+            }
+            if form == Form::Alone {
                 wire.add_command(redis::cmd("MULTI"));
+            }
+            if gate {
+                wire.cmd("HGETALL").arg(command::OWN_GATE);
             }
             step.asked().for_each(|cmd| {
                 wire.add_command(cmd.clone());
             });
-            if alone {
+            if form == Form::Alone {
                 wire.add_command(redis::cmd("EXEC"));
             }
-            shape.push(Shape { itself, probes: asked - itself, alone });
         }
         if self.atomic {
             wire.add_command(redis::cmd("EXEC"));
@@ -278,11 +322,7 @@ impl Batch {
             let answered = shape.iter().map(|shape| shape.take(&mut replies)).collect::<Option<_>>()?;
             return Some((answered, executed.aborted));
         }
-        let each = shape.iter().map(|shape| match shape.alone {
-            true => shape.take(&mut transaction(&mut replies, shape.asked())?.replies.into_iter()),
-            false => shape.take(&mut replies),
-        });
-        Some((each.collect::<Option<_>>()?, false))
+        Some((shape.iter().map(|shape| shape.read(&mut replies)).collect::<Option<_>>()?, false))
     }
 
     /// The steps that the primary cannot serve now and of whose keys it has written nothing. Of a transaction all or none.

@@ -7,6 +7,7 @@ mod batch;
 mod cached;
 mod channels;
 mod copies;
+mod gated;
 mod groups;
 mod heal;
 mod late;
@@ -26,6 +27,7 @@ mod script;
 mod scripts;
 mod split;
 mod stats;
+mod stepping;
 mod steps;
 mod stripe;
 mod unknown;
@@ -52,9 +54,10 @@ use crate::command::{self, Answer, Caching, Plan, Refusal, RefusalKind, Repeat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::membership::Address;
 pub(crate) use crate::node::Senders;
-use crate::node::{Changes, ConnectOptions, Link, Node, Target, Ticker};
-use crate::placement::{MemberIndex, NodeId, Phase, State, Token, Topology};
+use crate::node::{Changes, ConnectOptions, Link, Naming, Node, Target, Ticker};
+use crate::placement::{MemberIndex, NodeId, Phase, State, Step, Token, Topology};
 use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
+use crate::sabotage::{self, Sabotage};
 
 use heal::Suspects;
 pub(crate) use member::unknown as unknown_member;
@@ -62,6 +65,7 @@ use pause::Pause;
 use scripts::Scripts;
 use stats::Counters;
 pub use stats::Stats;
+use stepping::{InStep, Stepping, Steps};
 use stripe::Stripes;
 pub use whole::DbSize;
 pub(crate) use whole::{Part, Position};
@@ -84,9 +88,11 @@ pub(crate) struct Core {
     making: Arc<Mutex<()>>,
     options: ExecOptions,
     connect: Arc<ConnectOptions>,
+    naming: Arc<Naming>,
     ticker: Arc<Ticker>,
     ticking: JoinHandle<()>,
     linking: JoinHandle<()>,
+    renaming: JoinHandle<()>,
     reloading: JoinHandle<()>,
     healing: JoinHandle<()>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
@@ -116,6 +122,7 @@ impl Drop for Core {
     fn drop(&mut self) {
         self.ticking.abort();
         self.linking.abort();
+        self.renaming.abort();
         self.reloading.abort();
         self.healing.abort();
     }
@@ -125,8 +132,14 @@ impl Drop for Core {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     topology: Arc<Topology>,
+    /// The topology's.
+    step: Step,
+    /// The writes that are under way with this step.
+    stepping: Arc<Stepping>,
     /// In the order of the topology's members.
     seats: Box<[Seat]>,
+    /// Whether there may be keys for which [`Snapshot::is_gated`] holds: all that most writes look at.
+    gated: bool,
 }
 
 /// A member as requests see it.
@@ -144,6 +157,8 @@ impl Core {
     /// Starts connecting to all members that are up. Must be called inside a tokio runtime.
     pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions) -> Arc<Core> {
         options.connect.db = topology.config().db;
+        options.connect.naming.know(topology.step());
+        options.connect.naming.reach(topology.step());
         let cache = match options.cache_policy {
             CachePolicy::Off => None,
             CachePolicy::AtMost { bytes } => Some(Arc::new(Cache::new(bytes))),
@@ -153,7 +168,9 @@ impl Core {
         let (read_ms, write_ms) = (millis(options.connect.timeouts.read), millis(options.connect.timeouts.write));
         let connect = Arc::new(options.connect.clone());
         let changed = Arc::new(Notify::new());
-        let snapshot = Snapshot::build(topology, None, &connect, &ticker, &changed);
+        let (naming, steps) = (Arc::clone(&connect.naming), Arc::<Steps>::default());
+        let stepping = Stepping::new(topology.step(), &naming, &steps);
+        let snapshot = Snapshot::build(topology, stepping, None, &connect, &ticker, &changed);
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let making = Arc::default();
         let scripts = Arc::<Scripts>::default();
@@ -167,10 +184,12 @@ impl Core {
             scripts,
             pause: Arc::default(),
             linking: tokio::spawn(keep_linked(Arc::clone(&snapshot), Arc::clone(&making), Arc::clone(&changed))),
+            renaming: tokio::spawn(stepping::keep_named(Arc::clone(&snapshot), Arc::clone(&naming), steps)),
             snapshot,
             making,
             options,
             connect,
+            naming,
             ticking: tokio::spawn(Arc::clone(&ticker).run()),
             ticker,
             changed,
@@ -189,12 +208,19 @@ impl Core {
     pub(crate) fn adopt(&self, topology: Arc<Topology>) {
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.snapshot.load_full();
-        let new = Snapshot::build(topology, Some(&old), &self.connect, &self.ticker, &self.changed);
+        let stepping = old.stepping.successor(topology.step());
+        let new = Snapshot::build(topology, stepping, Some(&old), &self.connect, &self.ticker, &self.changed);
         // An idle connection may keep the old snapshot for long; whoever is not in the new one is left all the same.
         for seat in old.seats.iter().filter(|seat| new.topology.find(seat.node.id()).is_none()) {
             seat.node.retarget(None);
         }
-        self.snapshot.store(Arc::new(new));
+        let new = Arc::new(new);
+        self.snapshot.store(Arc::clone(&new));
+        if new.step != old.step {
+            old.stepping.supersede(new.step);
+            // A gate may have waited for this.
+            new.seats.iter().filter(|seat| seat.node.link().is_none()).for_each(|seat| seat.node.hurry());
+        }
         self.changed.notify_waiters();
     }
 
@@ -214,8 +240,10 @@ impl Core {
         }
         let troubles: Vec<Error> = up.iter().filter_map(|seat| seat.node.trouble()).collect();
         // Wrong credentials are the same everywhere and need a human; they are said first.
-        let first = troubles.iter().find(|e| e.kind() == ErrorKind::Denied).or(troubles.first()).cloned();
-        Err(first.map_or_else(
+        if let Some(denied) = troubles.iter().find(|error| error.kind() == ErrorKind::Denied) {
+            return Err(denied.clone());
+        }
+        Err(troubles.first().cloned().map_or_else(
             || Error::new(ErrorKind::Unreachable, "no member answered in time"),
             |cause| {
                 let error = Error::new(cause.kind(), "none of the members that are up can be used");
@@ -367,6 +395,13 @@ impl Core {
         pipeline::run(self, snapshot, pipeline).await
     }
 
+    /// Whether the ring has had another step since this snapshot. What was read with it may be of a member that is not written
+    /// any more, if the reply came since then, and must be read again.
+    #[inline]
+    fn is_past(&self, snapshot: &Snapshot) -> bool {
+        self.naming.known() > snapshot.step
+    }
+
     /// To be held by everything that writes these keys, on whatever connection, from before it is sent until after it is
     /// answered: whoever sees the answer must not be given an older reply from the cache.
     fn writing(&self, tokens: impl IntoIterator<Item = Token>) -> Option<Writing<'_>> {
@@ -429,6 +464,7 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
 impl Snapshot {
     fn build(
         topology: Arc<Topology>,
+        stepping: Arc<Stepping>,
         old: Option<&Snapshot>,
         connect: &Arc<ConnectOptions>,
         ticker: &Arc<Ticker>,
@@ -449,7 +485,8 @@ impl Snapshot {
                         None
                     }
                 });
-                let up = member.state == State::Up && address.is_some();
+                let readable = member.state == State::Up || sabotage::is(Sabotage::TrustReturning);
+                let up = readable && address.is_some();
                 let gaining = member.state == State::Joining && is_moving;
                 let target = address.filter(|_| up || gaining).map(|address| Target {
                     address,
@@ -469,11 +506,19 @@ impl Snapshot {
                 }
             })
             .collect();
-        Snapshot { topology, seats }
+        let gated = topology.phase() == Phase::Syncing && topology.next().is_some();
+        Snapshot { step: topology.step(), topology, stepping, seats, gated }
     }
 
     pub(crate) fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// Whether a write of this token has to ask its primary's gate who gets it beside the owners: members gain the token,
+    /// and each of them gets what is written after everything before was copied to it.
+    #[inline]
+    fn is_gated(&self, token: Token) -> bool {
+        self.gated && self.topology.gainers(token).next().is_some()
     }
 
     #[inline]
@@ -533,5 +578,7 @@ fn relink(snapshot: &ArcSwap<Snapshot>, making: &Mutex<()>) {
     }
     let seats = old.seats.iter().zip(links);
     let seats = seats.map(|(seat, link)| Seat { node: Arc::clone(&seat.node), link, up: seat.up });
-    snapshot.store(Arc::new(Snapshot { topology: Arc::clone(&old.topology), seats: seats.collect() }));
+    let topology = Arc::clone(&old.topology);
+    let (step, stepping) = (old.step, Arc::clone(&old.stepping));
+    snapshot.store(Arc::new(Snapshot { topology, step, stepping, seats: seats.collect(), gated: old.gated }));
 }

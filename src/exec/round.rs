@@ -1,7 +1,7 @@
 //! One round of a write: the command on its way to the owners, and what their replies mean.
 
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use redis::{RedisResult, Value};
@@ -34,6 +34,17 @@ impl Place {
 
     fn stripe(&self) -> &Stripe {
         self.stripes.of(self.token)
+    }
+
+    /// The place in line, for those who hold the locks of several.
+    pub(super) fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    /// Whether the primary is sent the command only when its turn has come.
+    #[inline]
+    pub(super) fn waits(&self) -> bool {
+        self.ticket.waits()
     }
 
     /// Waits until everybody before it in line has left. Cancel safe.
@@ -82,6 +93,9 @@ impl<'w> Round<'w> {
         if tracing::enabled!(tracing::Level::DEBUG) {
             self.said();
         }
+        if self.place.as_ref().is_some_and(Place::waits) {
+            self.wait_in_line().await;
+        }
         // Decided for all before any has it: a copy must not find its queue full after the primary has executed.
         let links = match self.links() {
             Ok(links) => links,
@@ -117,12 +131,32 @@ impl<'w> Round<'w> {
         }
     }
 
+    /// Behind those who were sent to another primary.
+    #[cold]
+    fn wait_in_line(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            // The first poll runs under the stripe's lock; all that takes it again must come later.
+            yield_once().await;
+            if let Some(place) = &self.place {
+                place.turn().await;
+            }
+        })
+    }
+
     /// First the primary; then, when it is this command's turn, the copies.
     async fn in_line(mut self, place: Place, links: Links<'w>, write_ms: u64) -> End {
         let cmd = &self.write.cmd;
         let reply = {
             let mut first = pin!(links.primary.write(cmd, write_ms));
-            let begun = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await;
+            let begun = poll_fn(|cx| {
+                if place.waits() {
+                    let mut lines = place.stripe().lock();
+                    lines.sent(&place.ticket);
+                    return Poll::Ready(poll_unconstrained(first.as_mut(), cx));
+                }
+                Poll::Ready(first.as_mut().poll(cx))
+            });
+            let begun = begun.await;
             // The first poll runs under the stripe's lock; all that takes it again must come later.
             yield_once().await;
             match begun {

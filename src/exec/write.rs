@@ -17,7 +17,9 @@ use super::owners::Owners;
 use super::polling::poll_unconstrained;
 use super::read::{hurry, no_owner};
 use super::round::{Again, End, Failures, Place, Round};
-use super::{Core, Snapshot, boxed, relink};
+use super::steps::{Step, Tokens};
+use super::stripe::Home;
+use super::{Core, InStep, Snapshot, boxed, groups, relink};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::Link;
@@ -37,22 +39,26 @@ pub(super) async fn write(
     if core.pause.is_held() {
         Box::pin(core.pause.over()).await;
     }
-    let (mut early, mut acknowledged) = (None, None);
-    if core.options.write_policy == WritePolicy::Primary {
-        let (sender, receiver) = oneshot::channel();
-        (early, acknowledged) = (Some(sender), Some(receiver));
-    }
-    let mut snapshot = Arc::clone(snapshot);
+    let mut snapshot = InStep::with(core, snapshot);
     let owners = match owners(core, &mut snapshot, token, &[]) {
         Some(owners) => owners,
         // Nothing is sent yet, so dropping the future still ends it without a trace.
         None => Box::pin(connected(core, &mut snapshot, token)).await?,
     };
+    if snapshot.is_gated(token) {
+        return Ok(Box::pin(gated(core, &snapshot, cmd, token)).await?);
+    }
+    let (mut early, mut acknowledged) = (None, None);
+    if core.options.write_policy == WritePolicy::Primary {
+        let (sender, receiver) = oneshot::channel();
+        (early, acknowledged) = (Some(sender), Some(receiver));
+    }
     let mut first = Some((snapshot, owners, early));
     let begun = poll_fn(|cx| {
         Poll::Ready(first.take().map(|(snapshot, owners, early)| {
             let write = Write::new(core, snapshot, cmd, &plan, token, &owners);
-            enqueue(core, token, write.repeat, |place| write.all_rounds(owners, place, early), cx)
+            let home = Home::of(&write.snapshot.seat(owners.primary()).node);
+            enqueue(core, token, home, write.repeat, |place| write.all_rounds(owners, place, early), cx)
         }))
     });
     match begun.await {
@@ -93,6 +99,20 @@ tokio::task_local! {
     static CALLER_GONE: Arc<AtomicBool>;
 }
 
+/// Whether this is carried on for a caller that is gone.
+pub(super) fn caller_is_gone() -> bool {
+    CALLER_GONE.try_with(|gone| gone.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
+/// A command for a key that members gain in this moment: only its primary's gate says who else gets it, so it is asked in
+/// one transaction with the command. None of the copies is sent anything before: what reached a member ahead of the moment
+/// in which everything was copied to it would be undone by the copy.
+#[cold]
+async fn gated(core: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd, token: Token) -> Result<Value, Error> {
+    let plan = command::plan(cmd).map_err(|refusal| core.refusal(refusal))?;
+    groups::one(core, snapshot, Step::new(cmd, &plan, Tokens::One(token), false)).await
+}
+
 /// Raises the flag when the caller's future is dropped.
 #[derive(Default)]
 struct Gone(Arc<AtomicBool>);
@@ -107,7 +127,7 @@ impl Drop for Gone {
 pub(super) struct Write {
     pub(super) core: Arc<Core>,
     /// Its connections are those that are written on.
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) snapshot: InStep,
     token: Token,
     /// What is sent, and how the copies get it: decided once, so that a repeated write is the same write.
     pub(super) cmd: Cmd,
@@ -118,14 +138,7 @@ pub(super) struct Write {
 impl Write {
     /// Makes the command's expiry absolute in the primary's time.
     #[inline]
-    fn new(
-        core: &Arc<Core>,
-        snapshot: Arc<Snapshot>,
-        cmd: &Cmd,
-        plan: &Plan<'_>,
-        token: Token,
-        owners: &Owners,
-    ) -> Write {
+    fn new(core: &Arc<Core>, snapshot: InStep, cmd: &Cmd, plan: &Plan<'_>, token: Token, owners: &Owners) -> Write {
         let (mut repeat, no_effect, relative) = match *plan {
             Plan::Write { repeat, no_effect, expiry, .. } => (repeat, no_effect, expiry != Expiry::AsSent),
             _ => (Repeat::Deterministic, NoEffect::Unproven, false),
@@ -178,8 +191,7 @@ impl Write {
             unknown |= last.unknown;
             failures.append(&mut last.failures);
             pause(&self.core, &mut self.snapshot).await;
-            let gone = CALLER_GONE.try_with(|gone| gone.load(Ordering::Relaxed)).unwrap_or(false);
-            if gone || Instant::now() >= deadline {
+            if caller_is_gone() || Instant::now() >= deadline {
                 let error = no_owner(&self.snapshot, self.token, &failures, "written");
                 if !unknown {
                     return Err(error.into());
@@ -189,11 +201,17 @@ impl Write {
             }
             let Some(owners) = owners(&self.core, &mut self.snapshot, self.token, &failures) else { continue };
             self.core.counters.repeated_writes.add_one();
+            if self.snapshot.is_gated(self.token) {
+                let done = gated(&self.core, &self.snapshot, &self.cmd, self.token).await;
+                let done = done.map_err(|error| if unknown { error.with_outcome(Outcome::Unknown) } else { error });
+                return Ok(done?);
+            }
             let (write, mut first) = (&self, Some((owners, last.early.take())));
             let begun = poll_fn(|cx| {
                 Poll::Ready(first.take().map(|(owners, early)| {
                     let run = |place| Round { write, owners, place, early }.run();
-                    enqueue(&write.core, write.token, write.repeat, run, cx)
+                    let home = Home::of(&write.snapshot.seat(owners.primary()).node);
+                    enqueue(&write.core, write.token, home, write.repeat, run, cx)
                 }))
             });
             let end = match begun.await {
@@ -211,7 +229,7 @@ impl Write {
 
 /// Waits for an owner to be connected, and then a little for the others, which may be coming back with it: a write that
 /// leaves at once would be missed by them.
-async fn connected(core: &Core, snapshot: &mut Arc<Snapshot>, token: Token) -> Result<Owners, Error> {
+async fn connected(core: &Core, snapshot: &mut InStep, token: Token) -> Result<Owners, Error> {
     let deadline = deadline(core);
     let mut others_by = None;
     loop {
@@ -231,9 +249,9 @@ async fn connected(core: &Core, snapshot: &mut Arc<Snapshot>, token: Token) -> R
 
 /// Until something may have changed. A member that answers at once that it cannot must not be asked in a tight loop, and
 /// a connection that comes must be used soon.
-pub(super) async fn pause(core: &Core, snapshot: &mut Arc<Snapshot>) {
+pub(super) async fn pause(core: &Core, snapshot: &mut InStep) {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(3..=12))).await;
-    *snapshot = core.snapshot.load_full();
+    snapshot.renew(core);
 }
 
 /// Long enough for a reconnect and one more attempt.
@@ -244,12 +262,12 @@ pub(super) fn deadline(core: &Core) -> Instant {
 
 /// Who is written; `None` while no owner is connected. Those that failed before are not asked first again.
 ///
-/// A write must not miss an owner that is connected, so the snapshot is made current where it does not know a
+/// A write must not miss an owner that is connected, nor one that gains the key, so the snapshot is made current where it does not know a
 /// connection yet.
 #[inline]
 pub(super) fn owners(
     core: &Core,
-    snapshot: &mut Arc<Snapshot>,
+    snapshot: &mut InStep,
     token: Token,
     failures: &[(NodeId, String)],
 ) -> Option<Owners> {
@@ -268,10 +286,16 @@ pub(super) fn owners(
                 owners.add_missing(owner);
             }
         }
+        if snapshot.gated {
+            for gainer in topology.gainers(token) {
+                let seat = snapshot.seat(gainer);
+                outdated |= seat.live().is_none() && seat.node.link().is_some_and(|link| link.is_open());
+            }
+        }
         if outdated {
             // Again only if yet another connection comes in this moment.
             relink(&core.snapshot, &core.making);
-            *snapshot = core.snapshot.load_full();
+            snapshot.renew(core);
             continue;
         }
         if known_to_lack {
@@ -298,6 +322,7 @@ struct Enqueued<F: Future> {
 fn enqueue<F: Future>(
     core: &Core,
     token: Token,
+    home: Home,
     repeat: Repeat,
     run: impl FnOnce(Option<Place>) -> F,
     cx: &mut Context<'_>,
@@ -305,7 +330,7 @@ fn enqueue<F: Future>(
     let mut lines = core.stripes.of(token).lock();
     // Copies of earlier commands for the key that still wait for their primary's reply must leave first.
     let in_line = repeat == Repeat::Deterministic || !lines.is_free(token);
-    let place = in_line.then(|| Place::new(core.stripes.clone(), token, lines.take(token)));
+    let place = in_line.then(|| Place::new(core.stripes.clone(), token, lines.take(token, home)));
     let mut running = boxed(|| run(place));
     let polled = poll_unconstrained(running.as_mut(), cx);
     Enqueued { running, in_line, polled }

@@ -348,12 +348,37 @@ pub struct SyncRecord {
     /// Whether all sources have been copied and only what is being written now is behind.
     #[serde(default)]
     pub caught_up: bool,
+    /// Keys copied in a second, now.
+    #[serde(default)]
+    pub rate: u64,
     /// The sources at which the exact cut is made.
     #[serde(default)]
     pub cuts: Vec<String>,
+    /// The members that were up, and the lives of their data, when it was decided which source each key is copied from.
+    /// With others than these the cuts are void.
+    #[serde(default)]
+    pub up: BTreeMap<String, u64>,
+    /// Asks for another filling: something is not known to have been copied.
+    #[serde(default)]
+    pub void: bool,
     /// What keeps it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// `/lead`: who leads the moves of the ring. Advice alone: whoever changes the ring does so at the epoch that they have
+/// seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeadRecord {
+    /// The version of the record.
+    pub v: u32,
+    /// The member whose agent it is.
+    pub id: String,
+    /// Which agent: `host:pid version`.
+    pub agent: String,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -365,6 +390,17 @@ impl LiveRecord {
     /// # Errors
     /// What is wrong with it, as a clause for people.
     pub fn parse(data: &[u8]) -> Result<LiveRecord, String> {
+        version(data)?;
+        serde_json::from_slice(data).map_err(|why| unreadable("it", &why))
+    }
+}
+
+impl LeadRecord {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a clause for people.
+    pub fn parse(data: &[u8]) -> Result<LeadRecord, String> {
         version(data)?;
         serde_json::from_slice(data).map_err(|why| unreadable("it", &why))
     }

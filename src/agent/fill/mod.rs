@@ -69,6 +69,15 @@ impl Endpoint {
         Ok(Endpoint { connector: Connector::new(options)?, address, name: name.into(), db: 0, run_id: None })
     }
 
+    /// As [`Endpoint::new`], with what is there to connect with: reading the system's certificates takes a moment.
+    pub(in super::super) fn with_connector(
+        connector: Connector,
+        address: Address,
+        name: impl Into<String>,
+    ) -> Endpoint {
+        Endpoint { connector, address, name: name.into(), db: 0, run_id: None }
+    }
+
     /// In this database of the server, instead of 0.
     #[must_use]
     pub fn with_db(mut self, db: i64) -> Endpoint {

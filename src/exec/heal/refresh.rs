@@ -17,13 +17,14 @@ use std::task::Poll;
 use futures_util::future::join_all;
 use redis::{Cmd, Value, cmd};
 
-use super::super::Core;
 use super::super::polling::poll_unconstrained;
 use super::super::reply::{Verdict, judge};
 use super::super::round::Place;
+use super::super::stripe::Home;
+use super::super::{Core, InStep};
 use super::suspects::Why;
 use crate::node::{Fault, Link};
-use crate::placement::{NodeId, RunId, Token};
+use crate::placement::{NodeId, RunId, Step, Token};
 
 /// The size from which on a key is left alone: to look at a smaller one holds its server up for some ten milliseconds at
 /// most.
@@ -66,12 +67,12 @@ pub(super) async fn examine(core: &Core, key: &[u8], token: Token, before: Optio
         Ok(owners) => owners,
         Err(found) => return found,
     };
-    let looks = join_all(owners.iter().map(|(_, link)| fingerprint(core, link, key))).await;
+    let looks = join_all(owners.all.iter().map(|(_, link)| fingerprint(core, link, key))).await;
     let fingerprints = match looks.into_iter().collect::<Result<Vec<_>, Found>>() {
         Ok(fingerprints) => fingerprints,
         Err(found) => return found,
     };
-    let look = Look { owners: owners.iter().map(|(id, _)| id.clone()).collect(), fingerprints };
+    let look = Look { owners: owners.all.iter().map(|(id, _)| id.clone()).collect(), fingerprints };
     let Some((primary, copies)) = look.fingerprints.split_first() else { return Found::Equal };
     if copies.iter().all(|copy| copy == primary) {
         return Found::Equal;
@@ -79,7 +80,7 @@ pub(super) async fn examine(core: &Core, key: &[u8], token: Token, before: Optio
     if before != Some(&look) {
         return Found::Different(look);
     }
-    for (copy, seen) in owners.iter().skip(1).zip(copies).filter(|(_, copy)| *copy != primary) {
+    for (copy, seen) in owners.all.iter().skip(1).zip(copies).filter(|(_, copy)| *copy != primary) {
         match put(core, key, token, (&owners, primary), (&copy.1, seen)).await {
             Ok(true) => {}
             Ok(false) => return Found::Different(look),
@@ -88,7 +89,7 @@ pub(super) async fn examine(core: &Core, key: &[u8], token: Token, before: Optio
     }
     // What the copies have now may be large, of another form, and so of another fingerprint, but it is what the primary
     // had. It must not have got anything meanwhile that was then undone on a copy.
-    match owners.first() {
+    match owners.all.first() {
         Some((_, link)) => match fingerprint(core, link, key).await {
             Ok(now) if now == *primary => Found::Healed,
             Ok(_) => Found::Different(look),
@@ -103,25 +104,41 @@ pub(in crate::exec) fn ahead_of(id: &NodeId, run_id: &RunId) -> String {
     format!("{id}@{run_id}")
 }
 
-type Owners = Vec<(NodeId, Arc<Link>)>;
+/// Who holds a key.
+struct Owners {
+    /// The primary first.
+    all: Vec<(NodeId, Arc<Link>)>,
+    home: Home,
+    step: Step,
+    /// It knows the primary, for as long as a place in line names it; and nobody moves the ring on before what was looked at is
+    /// healed.
+    _snapshot: InStep,
+}
 
 /// Those that a write of the key goes to, in the topology of this moment. All of them must be connected: the first that is
 /// not would be stood in for by another one, which must not decide.
+///
+/// Not while members gain the key: only a write that asks the gate reaches those.
 fn owners(core: &Core, token: Token) -> Result<Owners, Found> {
-    let snapshot = core.snapshot.load_full();
-    let mut owners = Owners::new();
+    let snapshot = InStep::newest(core);
+    if snapshot.is_gated(token) {
+        return Err(Found::Later);
+    }
+    let mut all = Vec::new();
+    let mut home = None;
     for index in snapshot.topology.writers(token) {
         let seat = snapshot.seat(index);
-        let link = seat.link().filter(|link| seat.up && link.is_open()).ok_or(Found::Later)?;
-        if owners.is_empty() && seat.node.has_missed_a_write() {
+        let link = snapshot.link(index).filter(|link| seat.up && link.is_open()).ok_or(Found::Later)?;
+        if all.is_empty() && seat.node.has_missed_a_write() {
             return Err(Found::Left(Why::Doubtful));
         }
-        owners.push((seat.node.id().clone(), link));
+        home.get_or_insert(Home::of(&seat.node));
+        all.push((seat.node.id().clone(), link));
     }
-    match owners.len() {
-        0 => Err(Found::Later),
-        1 => Err(Found::Equal),
-        _ => Ok(owners),
+    match (all.len(), home) {
+        (0, _) | (_, None) => Err(Found::Later),
+        (1, _) => Err(Found::Equal),
+        (_, Some(home)) => Ok(Owners { all, home, step: snapshot.topology.step(), _snapshot: snapshot }),
     }
 }
 
@@ -154,7 +171,7 @@ async fn put(
     (owners, primary_seen): (&Owners, &[u8]),
     (copy, copy_seen): (&Link, &[u8]),
 ) -> Result<bool, Found> {
-    let Some((primary_id, primary)) = owners.first() else { return Err(Found::Later) };
+    let Some((primary_id, primary)) = owners.all.first() else { return Err(Found::Later) };
     let stripe = core.stripes.of(token);
     let mut place = None;
     let ask = script(LOOK, key, primary_seen);
@@ -162,12 +179,16 @@ async fn put(
         let mut asking = pin!(primary.read(&ask, core.write_ms));
         let begun = poll_fn(|cx| {
             let mut lines = stripe.lock();
-            place = Some(Place::new(core.stripes.clone(), token, lines.take(token)));
-            Poll::Ready(poll_unconstrained(asking.as_mut(), cx))
+            let ticket = lines.take(token, owners.home);
+            let waits = ticket.waits();
+            place = Some(Place::new(core.stripes.clone(), token, ticket));
+            // Writes that went to another primary have not all left yet.
+            Poll::Ready((!waits).then(|| poll_unconstrained(asking.as_mut(), cx)))
         });
         match begun.await {
-            Poll::Ready(state) => state,
-            Poll::Pending => asking.await,
+            Some(Poll::Ready(state)) => state,
+            Some(Poll::Pending) => asking.await,
+            None => return Err(Found::Later),
         }
     };
     let (payload, expiry) = match state {
@@ -209,8 +230,10 @@ async fn put(
     }
 }
 
-/// Whether they are the same members on the same connections.
+/// Whether they are the same members on the same connections, in the same step of the ring.
 fn same(before: &Owners, now: &Owners) -> bool {
-    before.len() == now.len()
-        && before.iter().zip(now).all(|(before, now)| before.0 == now.0 && Arc::ptr_eq(&before.1, &now.1))
+    let same = |(before, now): (&(NodeId, Arc<Link>), &(NodeId, Arc<Link>))| {
+        before.0 == now.0 && Arc::ptr_eq(&before.1, &now.1)
+    };
+    before.step == now.step && before.all.len() == now.all.len() && before.all.iter().zip(&now.all).all(same)
 }
