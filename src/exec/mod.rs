@@ -59,6 +59,7 @@ use crate::placement::{MemberIndex, NodeId, Phase, State, Step, Token, Topology}
 use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
 use crate::sabotage::{self, Sabotage};
 
+pub use heal::Compared;
 use heal::Suspects;
 pub(crate) use member::unknown as unknown_member;
 use pause::Pause;
