@@ -586,7 +586,7 @@ async fn calls_that_wait_iterations_and_kept_replies_follow_the_flip() {
     // The new primary alone is written, past every client, as by one that has seen the flip.
     let () = ring.ask(&id("r3"), cmd("SET").arg(&kept).arg("new")).await;
     assert_eq!(connection.get::<_, String>(&kept).await.unwrap(), "new", "nothing that another member said is given");
-    let () = ring.ask(&id("r3"), cmd("RPUSH").arg(&list).arg("pushed")).await;
+    let () = ring.client().await.connection().rpush(&list, "pushed").await.unwrap();
     let popped: (String, String) = redis::from_redis_value(waiting.await.unwrap().unwrap()).unwrap();
     assert_eq!(popped, (list, "pushed".to_owned()));
     while let Some(key) = scan.next().await {
