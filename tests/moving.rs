@@ -10,10 +10,11 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures_util::StreamExt as _;
 use redis::{AsyncCommands, Value, cmd, pipe};
 use redis_ring::placement::{Phase, Token};
-use redis_ring::policy::WritePolicy;
-use redis_ring::{Outcome, RingClient};
+use redis_ring::policy::{CachePolicy, WritePolicy};
+use redis_ring::{Compared, Outcome, Retry, RingClient, ScanOptions};
 use tokio::task::JoinHandle;
 
 use operator::{Operator, weight};
@@ -488,4 +489,135 @@ async fn a_watched_transaction_in_the_middle_of_a_flip_reaches_those_who_are_rea
     for member in ["r0", "r1", "r3", "r4"] {
         assert_eq!(ring.count(member, &key).await, 42, "{member}");
     }
+}
+
+#[tokio::test]
+async fn who_joins_has_the_scripts_and_functions_before_it_is_asked() {
+    let mut ring = Operator::start(shared_zookeeper().await, 5, 3, async |_, _| None).await;
+    let client = ring.client().await;
+    let connection = client.connection();
+    let version = |n: u32| {
+        format!(
+            "#!lua name=lib\nredis.register_function('f', function(keys) return redis.call('INCRBY', keys[1], {n}) end)"
+        )
+    };
+    run_or_error(&connection, &["FUNCTION", "LOAD", &version(1)]).await.unwrap();
+    let sha: String =
+        redis::from_redis_value(run_or_error(&connection, &["SCRIPT", "LOAD", "return 7"]).await.unwrap()).unwrap();
+    ring.sync_towards(&["r0", "r1", "r2", "r3", "r4"], &[&client]).await;
+    let functions = async |member: &str| ring.ask::<Vec<u8>>(&id(member), cmd("FUNCTION").arg("DUMP")).await;
+    for joining in ["r3", "r4"] {
+        eventually(SOON, "it has what the others have", || async {
+            let has: Vec<bool> = ring.ask(&id(joining), cmd("SCRIPT").arg("EXISTS").arg(&sha)).await;
+            has == [true] && functions(joining).await == functions("r0").await
+        })
+        .await;
+    }
+    // In this moment those that join are not asked.
+    run_or_error(&connection, &["FUNCTION", "LOAD", "REPLACE", &version(10)]).await.unwrap();
+    let key = format!("{}n", ring.tag(&client, &["r0", "r1"], &["r3", "r4"]));
+    ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], &[]).await;
+    assert_eq!(run_or_error(&connection, &["FCALL", "f", "1", &key]).await.unwrap(), Value::Int(10));
+    ring.flip().await;
+    ring.until(&[&client]).await;
+    for joined in ["r3", "r4"] {
+        eventually(SOON, "it has what the others were told", || async {
+            ring.ask::<Vec<u8>>(&id(joined), cmd("FUNCTION").arg("DUMP")).await
+                == ring.ask::<Vec<u8>>(&id("r0"), cmd("FUNCTION").arg("DUMP")).await
+        })
+        .await;
+    }
+    assert_eq!(run_or_error(&connection, &["FCALL", "f", "1", &key]).await.unwrap(), Value::Int(20));
+    for member in ["r0", "r1", "r3", "r4"] {
+        assert_eq!(ring.count(member, &key).await, 20, "{member}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_iterations_and_kept_replies_follow_the_flip() {
+    let mut ring = Operator::start(shared_zookeeper().await, 5, 3, async |_, _| None).await;
+    let client = ring.builder().cache(CachePolicy::AtMost { bytes: 1 << 20 }).open().await.unwrap();
+    let mut connection = client.connection();
+    let next = ["r0", "r1", "r2", "r3", "r4"];
+    ring.sync_towards(&next, &[&client]).await;
+    let tag = ring.tag(&client, &["r0", "r1"], &["r3", "r4"]);
+    let keys: Vec<String> = (0..300).map(|n| format!("k{n}")).collect();
+    for key in &keys {
+        let () = connection.set(key, "v").await.unwrap();
+    }
+    let (kept, list) = (format!("{tag}kept"), format!("{tag}list"));
+    let () = connection.set(&kept, "old").await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(connection.get::<_, String>(&kept).await.unwrap(), "old");
+    }
+    assert!(client.stats().cache_hits > 0);
+    let waiting = tokio::spawn({
+        let (client, list) = (client.clone(), list.clone());
+        async move { run_or_error(&client.connection(), &["BLPOP", &list, "20"]).await }
+    });
+    eventually(SOON, "the primary is to tell", || async {
+        ring.ask::<String>(&id("r0"), cmd("CLIENT").arg("LIST")).await.contains("rr-watch:")
+    })
+    .await;
+    // A part of an iteration under the old ring.
+    let mut scan = client.scan(ScanOptions::new().count(10));
+    let mut seen: Vec<String> = Vec::new();
+    for _ in 0..20 {
+        seen.push(String::from_utf8(scan.next().await.unwrap().unwrap()).unwrap());
+    }
+    let topology = client.topology();
+    for source in ["r0", "r1", "r2"] {
+        for joining in ["r3", "r4"] {
+            let (gainer, _) = topology.find(&id(joining)).unwrap();
+            let mine = |key: &&String| {
+                let token = Token::of_key(key.as_bytes());
+                topology.gains(gainer, token) && client.locate(key).owners[0].as_str() == source
+            };
+            let gained: Vec<String> = keys.iter().chain([&kept]).filter(mine).cloned().collect();
+            ring.exact_cut(&id(source), &[id(joining)], &gained).await;
+        }
+    }
+    let size = client.dbsize().await.unwrap();
+    assert_eq!((size.keys, size.exact), (keys.len() as u64 + 1, false), "those that join are not asked");
+    ring.flip().await;
+    ring.until(&[&client]).await;
+    ring.raise_gates().await;
+
+    // The new primary alone is written, past every client, as by one that has seen the flip.
+    let () = ring.ask(&id("r3"), cmd("SET").arg(&kept).arg("new")).await;
+    assert_eq!(connection.get::<_, String>(&kept).await.unwrap(), "new", "nothing that another member said is given");
+    let () = ring.client().await.connection().rpush(&list, "pushed").await.unwrap();
+    let popped: (String, String) = redis::from_redis_value(waiting.await.unwrap().unwrap()).unwrap();
+    assert_eq!(popped, (list, "pushed".to_owned()));
+    while let Some(key) = scan.next().await {
+        seen.push(String::from_utf8(key.unwrap()).unwrap());
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), keys.len() + 1, "{seen:?}");
+}
+
+#[tokio::test]
+async fn copies_are_not_compared_while_the_key_is_gained() {
+    let (mut ring, client, tag) = syncing().await;
+    let key = format!("{tag}k");
+    let () = client.connection().set(&key, "v").await.unwrap();
+    ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], std::slice::from_ref(&key)).await;
+    let () = ring.ask(&id("r1"), cmd("SET").arg(&key).arg("other")).await;
+    let compare = async || client.compare(vec![key.as_bytes().to_vec()]).await;
+    assert_eq!(compare().await, [Compared::Later]);
+    ring.flip().await;
+    ring.until(&[&client]).await;
+    assert_eq!(compare().await, [Compared::Healed], "the old owners are written still");
+    assert_eq!(ring.ask::<String>(&id("r1"), cmd("GET").arg(&key)).await, "v");
+}
+
+#[tokio::test]
+async fn a_ring_that_moves_is_not_flushed() {
+    let (_ring, client, tag) = syncing().await;
+    let () = client.connection().set(format!("{tag}k"), "v").await.unwrap();
+    let error = run_or_error(&client.connection(), &["FLUSHALL"]).await.unwrap_err();
+    assert_eq!((own(&error).outcome(), own(&error).retry()), (Outcome::NotExecuted, Retry::Later));
+    assert!(error.to_string().contains("syncing"), "{error}");
+    assert_eq!(client.dbsize().await.unwrap().keys, 1);
 }

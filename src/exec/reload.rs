@@ -1,4 +1,7 @@
 //! What a member is given when it comes: the scripts that this client knows, and the functions of the others.
+//!
+//! One that joins is given them as soon as it is connected to, so that it has them when it is asked for the first time, and
+//! once more when it is up: what the others were told meanwhile it was not.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -43,8 +46,11 @@ pub(super) async fn keep_loaded(
 /// A member as it was met last.
 struct Met {
     link: Weak<Link>,
-    life: (RunId, Generation),
+    life: Life,
 }
+
+/// What is to be given everything anew when it is another one: the process, the life of its data, and whether it is up.
+type Life = (RunId, Generation, bool);
 
 /// A connection that is new.
 struct Newcomer {
@@ -56,11 +62,11 @@ struct Newcomer {
 
 fn newcomers(snapshot: &Snapshot, met: &mut HashMap<NodeId, Met>) -> Vec<Newcomer> {
     met.retain(|id, _| snapshot.topology.find(id).is_some());
-    let members = snapshot.seats.iter().zip(snapshot.topology.members()).filter(|(seat, _)| seat.up);
-    let linked = members.filter_map(|(seat, member)| Some((seat.link()?, member)));
+    let members = snapshot.seats.iter().zip(snapshot.topology.members());
+    let linked = members.filter_map(|(seat, member)| Some((seat.link()?, member, seat.up)));
     let mut newcomers = Vec::new();
-    for (link, member) in linked {
-        let life = (link.run_id().clone(), member.generation);
+    for (link, member, up) in linked {
+        let life: Life = (link.run_id().clone(), member.generation, up);
         let before = met.insert(member.id.clone(), Met { link: Arc::downgrade(&link), life: life.clone() });
         if before.as_ref().is_none_or(|before| before.life != life || !std::ptr::eq(before.link.as_ptr(), &*link)) {
             let is_back = before.is_some_and(|before| before.life != life);

@@ -60,12 +60,14 @@ impl Core {
     }
 }
 
+/// Looks are two write timeouts apart, which is as long as a write may take that its primary executes and does not answer,
+/// the fence included. Such a one runs again at the next owner, which must not have been given what the first did.
 async fn compare(core: &Core, key: &[u8]) -> Compared {
     let token = Token::of_key(key);
     let (mut before, mut healed) = (None, false);
     for nth in 0..LOOKS + PAUSES {
         if nth > 0 {
-            sleep(core.suspects.settled()).await;
+            sleep(core.suspects.settled() * 2).await;
         }
         let found = if nth < LOOKS {
             refresh::examine(core, key, token, before.as_ref()).await
