@@ -17,6 +17,7 @@ mod listener;
 mod naming;
 mod own;
 mod reach;
+mod rights;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
