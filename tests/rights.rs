@@ -2,55 +2,16 @@
 #![cfg(feature = "cli")]
 #![cfg(test)]
 
+#[path = "rights/agents.rs"]
+mod agents;
+#[path = "rights/page.rs"]
+mod page;
 mod support;
 
 use redis::{Value, cmd};
 use redis_ring::local::RedisOptions;
 use redis_ring::{ErrorKind, RingClient};
 use support::{FixedRing, SOON, call, direct, eventually, redis_with, run_or_error};
-
-/// What docs/access.md says.
-mod page {
-    const PAGE: &str = include_str!("../docs/access.md");
-
-    fn section(title: &str) -> &'static str {
-        PAGE.split("\n## ").find(|section| section.starts_with(title)).unwrap_or_else(|| panic!("no section {title}"))
-    }
-
-    fn items(title: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-        section(title).lines().filter_map(|line| line.strip_prefix("- ")?.split_once(": "))
-    }
-
-    fn quoted(text: &str) -> impl Iterator<Item = &str> {
-        text.split('`').skip(1).step_by(2)
-    }
-
-    /// The rules of the application's own commands, as the example has them, name and password left out.
-    pub fn application() -> Vec<&'static str> {
-        let example = section("What the application sends").split("```").nth(1).expect("an example");
-        let words = example.split_whitespace().skip_while(|word| *word != "ACL").skip(3);
-        words.filter(|word| !["on", ">password"].contains(word)).collect()
-    }
-
-    /// What the ring itself needs.
-    pub fn ring(gated: bool) -> Vec<&'static str> {
-        let elsewhere = if gated { "fixed lists only" } else { "not with a fixed list" };
-        let rules = items("What the ring sends").filter(|(_, why)| !why.contains(elsewhere));
-        rules.flat_map(|(rules, _)| quoted(rules)).collect()
-    }
-
-    /// What some calls need.
-    pub fn calls() -> Vec<&'static str> {
-        items("What some calls need").flat_map(|(rules, _)| quoted(rules)).collect()
-    }
-
-    /// What a command needs beside itself.
-    pub fn beside(command: &str) -> Vec<&'static str> {
-        let lines = section("What the application sends").lines().filter_map(|line| line.strip_prefix("- "));
-        let of = lines.filter(|line| quoted(line).any(|word| word == command));
-        of.flat_map(quoted).filter(|word| word.starts_with('+')).flat_map(|rules| rules.split(' ')).collect()
-    }
-}
 
 /// Sets the user at every server, with these rules and no others.
 async fn grant(ring: &FixedRing, rules: &[&str]) {
@@ -243,68 +204,4 @@ async fn who_only_reads_can_write_nothing() {
         assert_eq!(run_or_error(&reader, words).await.unwrap_err().code(), Some("NOPERM"), "{words:?}");
     }
     assert_eq!(run_or_error(&reader, &["GET", "orders:1"]).await.unwrap(), Value::BulkString(b"v".to_vec()));
-}
-
-#[tokio::test]
-async fn explore_agents() {
-    use redis_ring::agent::{Agent, AgentOptions, Credentials};
-    use redis_ring::membership::{RingUrl, Store};
-    use redis_ring::placement::{Config, State};
-    let zookeeper = support::shared_zookeeper().await;
-    let url = zookeeper.url(&support::unique_root());
-    let store = Store::open(&url.parse::<RingUrl>().unwrap(), &support::membership_options()).await.unwrap();
-    store.init(&Config::default(), 3).await.unwrap();
-    let mut servers = Vec::new();
-    for _ in 0..3 {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let agent = std::env::var("AGENT_RULES").unwrap();
-        std::fs::write(file.path(), format!("user agent on >password {agent}\nuser orders on >password {} {} ~orders:* +set +incr +get +sadd +rpush +zadd +hset +xadd +xgroup +xreadgroup +xinfo +xclaim +xack +xrange +xtrim\nuser default on nopass ~* +@all\n", page::ring(true).join(" "), "+function|dump")).unwrap();
-        let options = RedisOptions::new().set("aclfile", file.path());
-        let server = redis_with(options).await;
-        servers.push((server, file));
-    }
-    let mut agents = Vec::new();
-    for (n, (server, _)) in servers.iter().enumerate() {
-        let mut options = AgentOptions::new(url.parse().unwrap(), support::id(&format!("redis-{n}")), format!("redis://{}", server.addr()).parse().unwrap());
-        options.membership = support::membership_options();
-        options.credentials = Credentials { username: Some("agent".into()), password: Some("password".into()) };
-        agents.push(tokio::spawn(async move { let e = Agent::run(options, std::future::pending()).await; println!("{e:?}") }));
-    }
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    for (server, _) in &servers {
-        let log: Vec<std::collections::HashMap<String, Value>> = direct::ask(&server.addr(), cmd("ACL").arg("LOG")).await;
-        for e in log { println!("first {:?} {:?} {:?} {:?}", e["username"], e["object"], e["context"], e["count"]); }
-    }
-    let timeouts = redis_ring::policy::Timeouts { open: SOON, ..Default::default() };
-    let client = RingClient::builder(&url).unwrap().timeouts(timeouts).user("orders", "password").open().await.unwrap();
-    let connection = client.connection();
-    for n in 0..300 {
-        run_or_error(&connection, &["SET", &format!("orders:{n}"), "v", "EX", "1000"]).await.unwrap();
-        run_or_error(&connection, &["RPUSH", &format!("orders:l{n}"), "v"]).await.unwrap();
-    }
-    let log = async |when: &str| {
-        for (server, _) in &servers {
-            let log: Vec<std::collections::HashMap<String, Value>> = direct::ask(&server.addr(), cmd("ACL").arg("LOG")).await;
-            for e in log { println!("{when} {:?} {:?} {:?} {:?}", e["username"], e["object"], e["context"], e["count"]); }
-            let () = direct::ask(&server.addr(), cmd("ACL").arg("LOG").arg("RESET")).await;
-        }
-    };
-    log("before").await;
-    servers[1].0.kill();
-    for n in 0..300 {
-        let _ = run_or_error(&connection, &["INCR", &format!("orders:n{n}")]).await;
-    }
-    servers[1].0.restart_async().await.unwrap();
-    let began = std::time::Instant::now();
-    while began.elapsed() < std::time::Duration::from_secs(8) {
-        let t = client.topology();
-        if t.phase() == redis_ring::placement::Phase::Still && t.members().iter().all(|m| m.state == State::Up && m.generation.0 >= 1) && began.elapsed().as_secs() > 3 { println!("whole {:?}", t.members()[1]); break; }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    log("after").await;
-    for (server, _) in &servers {
-        let stats: String = direct::ask(&server.addr(), cmd("INFO").arg("commandstats")).await;
-        let names: Vec<&str> = stats.lines().filter_map(|l| l.strip_prefix("cmdstat_")?.split(':').next()).collect();
-        println!("{}", names.join(" "));
-    }
 }

@@ -17,7 +17,7 @@ mod listener;
 mod naming;
 mod own;
 mod reach;
-mod rights;
+pub(crate) mod rights;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;

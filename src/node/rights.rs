@@ -150,3 +150,18 @@ impl Lacks {
         }
     }
 }
+
+/// The commands of these needs, those of the frame included.
+#[cfg(test)]
+pub(crate) fn named<'n>(needs: impl Iterator<Item = &'n Need>) -> std::collections::BTreeSet<&'n str> {
+    FRAME.iter().chain(needs).map(|need| need.name).collect()
+}
+
+/// The commands that a section of docs/access.md lists.
+#[cfg(test)]
+pub(crate) fn listed<'p>(page: &'p str, section: &str) -> std::collections::BTreeSet<&'p str> {
+    let section = page.split("\n## ").find(|text| text.starts_with(section)).unwrap_or_default();
+    let items = section.lines().filter_map(|line| line.strip_prefix("- ")?.split_once(": "));
+    let rules = items.flat_map(|(rules, _)| rules.split(' '));
+    rules.filter_map(|rule| rule.strip_prefix("`+")?.strip_suffix('`')).collect()
+}
