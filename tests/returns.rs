@@ -311,3 +311,69 @@ async fn a_zookeeper_that_restarts_in_the_middle_changes_nothing() {
         settled(&ring, &client, load).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suspects_are_compared_by_the_agent_of_their_primary() {
+    log();
+    let ring = ZkRing::start(shared_zookeeper().await, 3).await;
+    let client = ring.client().await;
+    let primary = ring.servers[&id("redis-1")].addr();
+    let keys: Vec<String> = (0..100).map(|n| support::key_of(&client, &format!("suspect:{n}:"), "redis-1")).collect();
+    for key in &keys {
+        let () = redis::AsyncCommands::set(&mut client.connection(), key, 1).await.unwrap();
+        // Something that no client of the ring did.
+        let () = direct::ask(&primary, cmd("SET").arg(key).arg(2)).await;
+    }
+    assert_eq!(differences(&ring, &client, &keys).await.len(), 100);
+    let _: u64 = direct::ask(&primary, cmd("RPUSH").arg("__rr:suspects").arg(&keys)).await;
+    eventually(SOON, "all suspects are compared", || async {
+        direct::ask::<u64>(&primary, cmd("LLEN").arg("__rr:suspects")).await == 0
+    })
+    .await;
+    assert!(differences(&ring, &client, &keys).await.is_empty());
+    let value: u64 = redis::AsyncCommands::get(&mut client.connection(), &keys[0]).await.unwrap();
+    assert_eq!(value, 2, "the primary's state");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_returns_although_its_sources_are_out_of_memory() {
+    log();
+    let ring = ZkRing::start(shared_zookeeper().await, 3).await;
+    let (client, store) = (ring.client().await, ring.store().await);
+    let keys: Vec<String> = (0..300).map(|n| format!("key:{n}")).collect();
+    for key in &keys {
+        let () = redis::AsyncCommands::set(&mut client.connection(), key, "x".repeat(1000)).await.unwrap();
+    }
+    let limited = ["redis-0", "redis-2"].map(|name| ring.servers[&id(name)].addr());
+    for addr in &limited {
+        let () = direct::ask(addr, cmd("CONFIG").arg("SET").arg("maxmemory").arg(1_000_000)).await;
+    }
+    let straggler = straggler(&ring, "redis-0", 2).await;
+    ring.servers[&id("redis-1")].restart_async().await.unwrap();
+    in_phase(&store, "syncing").await;
+    // While others are cut from them there is room for what clients wrap into MULTI, and what never needs any goes on.
+    eventually(SOON, "there is room", || async {
+        let mut room = true;
+        for addr in &limited {
+            let limit: Vec<String> = direct::ask(addr, cmd("CONFIG").arg("GET").arg("maxmemory")).await;
+            room &= limit[1] != "1000000";
+        }
+        room
+    })
+    .await;
+    for key in &keys[..50] {
+        let _: u64 = redis::AsyncCommands::del(&mut client.connection(), key).await.unwrap();
+    }
+    drop(straggler);
+    whole(&client, &[("redis-1", 1)]).await;
+    eventually(SOON, "the limits are what they were", || async {
+        let mut back = true;
+        for addr in &limited {
+            let limit: Vec<String> = direct::ask(addr, cmd("CONFIG").arg("GET").arg("maxmemory")).await;
+            back &= limit[1] == "1000000";
+        }
+        back
+    })
+    .await;
+    assert!(differences(&ring, &client, &keys).await.is_empty());
+}

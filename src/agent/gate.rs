@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::health::Sighting;
+use super::room;
 use super::server::{Connector, Failure, Server};
 use crate::command::{OWN_CUT, OWN_GATE, OWN_SUSPECTS, OWN_TOPOLOGY};
 use crate::membership::{Address, Snapshot};
@@ -158,6 +159,22 @@ impl Gatekeeper {
         Ok(open)
     }
 
+    /// Makes room in a server that others are cut from, and takes it back when that is over. A move can do without.
+    pub(super) async fn room(&mut self, db: i64, wanted: bool) {
+        let within = self.within;
+        let done = match self.hands(db).await {
+            Ok(server) if wanted => room::make(server, within).await,
+            Ok(server) => room::put_back(server, within).await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = done {
+            tracing::debug!(%failure, "the server's memory limit is not as it should be");
+            if !matches!(failure, Failure::Answered(_)) {
+                self.hands = None;
+            }
+        }
+    }
+
     /// Shuts the gate, and ends every connection that may have come through it. If there were any of the ring's clients, it
     /// waits as long as they may go on to give what they keep of this server's replies (`lease`). Returns whether nobody is
     /// left: a replica's gate cannot be taken away.
@@ -166,6 +183,7 @@ impl Gatekeeper {
     /// The server's.
     pub(super) async fn shut(&mut self, db: i64, own: &Sighting, lease: Duration) -> Result<bool, Failure> {
         self.doors.send_replace(Door::Unknown);
+        self.room(db, false).await;
         let shut = match self.run(db, SHUT, &[OWN_GATE], &[]).await {
             Ok(_) => true,
             Err(Failure::Answered(code)) if code == "READONLY" => false,

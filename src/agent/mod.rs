@@ -18,7 +18,9 @@ mod peers;
 mod reconcile;
 mod record;
 mod returns;
+mod room;
 mod server;
+mod suspects;
 mod watch_peers;
 
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use moving::{Filling, Lead};
 use reconcile::Reconciler;
 use returns::Returns;
 use server::Connector;
+use suspects::Suspects;
 use watch_peers::PeerWatch;
 
 /// The agent of one member.
@@ -79,6 +82,7 @@ impl Agent {
         let (agent, by) = (format!("{process} {}", env!("CARGO_PKG_VERSION")), peers.by.clone());
         let lead = moving::lead(&options, &connector, &agent, &by);
         let (filling, sync) = moving::filling(&options, &connector);
+        let mut suspects = Suspects::new(options.clone(), connector.clone(), gate.doors.subscribe());
         let reconciler = Reconciler {
             connector,
             claim,
@@ -94,7 +98,10 @@ impl Agent {
             asked: None,
             options,
         };
-        sessions(Parts { reconciler, peers, lead, filling }, shutdown).await
+        tokio::select! {
+            ended = sessions(Parts { reconciler, peers, lead, filling }, shutdown) => ended,
+            never = suspects.run() => match never {},
+        }
     }
 }
 

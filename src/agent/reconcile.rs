@@ -245,6 +245,8 @@ impl Reconciler {
         if let Some(record) = used {
             let life = Life { run_id: own.run_id.clone(), generation: record.generation, db };
             if self.gate.keep(&life, &Beside::of(snapshot)?).await.map_err(|why| self.at_gate(&why))? {
+                let gives = record.state() == State::Up && matches!(snapshot.phase(), Ok(Phase::Syncing));
+                self.gate.room(db, gives).await;
                 return Ok(Gate::Open);
             }
         }

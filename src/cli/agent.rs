@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::context::Context;
 use super::exit::{Failure, Verdict};
-use super::human::parse_wait;
+use super::human::{parse_bytes, parse_wait};
 use super::logging::{self, LogFormat};
 use crate::agent::{self, AgentOptions, Credentials, ExistingKeys, HealthOptions};
 use crate::membership::Address;
@@ -57,6 +57,10 @@ pub(super) struct Agent {
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_wait)]
     hang_after: Duration,
 
+    /// Copy no more bytes a second from each server that fills this one, such as 50mb
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    fill_rate: Option<u64>,
+
     /// How events are written; RUST_LOG says which, without it those from `info` on
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "REDIS_RING_LOG_FORMAT")]
     log_format: LogFormat,
@@ -99,6 +103,7 @@ impl Agent {
                 hang_after: self.hang_after,
                 ..usual.health
             },
+            fill_rate: self.fill_rate,
             ..usual
         })
     }

@@ -56,6 +56,15 @@ pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A number of bytes, such as `1000`, `64kb`, `50mb` or `1gb`, as redis.conf has them.
+pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let units = [("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10), ("", 1_u64)];
+    let found = units.into_iter().find_map(|(unit, size)| Some((lower.strip_suffix(unit)?, size)));
+    let bytes = found.and_then(|(number, size)| number.trim().parse::<u64>().ok()?.checked_mul(size));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "write a number of bytes such as 64kb, 50mb or 1gb".to_owned())
+}
+
 /// Bytes in powers of 1024: `512 B`, `1.2 MiB`.
 pub(super) fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
@@ -131,6 +140,12 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_bytes_are_read_as_in_redis_conf() {
+        let read = ["1000", "64kb", "50MB", " 2 gb ", "0", "", "kb", "-1", "5 tb"].map(|text| parse_bytes(text).ok());
+        assert_eq!(read, [Some(1000), Some(64 << 10), Some(50 << 20), Some(2 << 30), None, None, None, None, None]);
+    }
 
     #[test]
     fn lengths_of_time_have_their_two_largest_units() {

@@ -30,6 +30,11 @@ impl RingClientBuilder {
         RingClientBuilder { url, membership: MembershipOptions::default(), exec: ExecOptions::default(), name: None }
     }
 
+    /// For those who have read the URL and the options of the membership already.
+    pub(crate) fn with(url: RingUrl, membership: MembershipOptions) -> RingClientBuilder {
+        RingClientBuilder { membership, ..RingClientBuilder::new(url) }
+    }
+
     /// What this client is called, for people: in a server's `CLIENT LIST` its connections are `rr:<step>:<name>`. By
     /// default it is `<host>-<pid>-<random>`. Several clients may have one name.
     ///

@@ -121,10 +121,8 @@ impl Work {
                     let (counter, sure, at_most) = &mut counters[next as usize % HOT];
                     match self.connection.incr::<_, _, u64>(&*counter, 1).await {
                         Ok(_) => (*sure, *at_most) = (*sure + 1, *at_most + 1),
-                        Err(error) => {
-                            *at_most += u64::from(own(&error).outcome() == Outcome::Unknown);
-                            wrote.wrong.push(format!("INCR {counter}: {error}"));
-                        }
+                        Err(error) if own(&error).outcome() == Outcome::Unknown => *at_most += 1,
+                        Err(error) => wrote.wrong.push(format!("INCR {counter}: {error}")),
                     }
                 }
                 1 | 5 => match self.connection.get::<_, Option<u64>>(&*key).await {
@@ -160,10 +158,8 @@ fn note(
 ) {
     match done {
         Ok(()) => (*value, *known) = (written, true),
-        Err(error) => {
-            *known &= own(&error).outcome() != Outcome::Unknown;
-            wrong.push(format!("write of {key}: {error}"));
-        }
+        Err(error) if own(&error).outcome() == Outcome::Unknown => *known = false,
+        Err(error) => wrong.push(format!("write of {key}: {error}")),
     }
 }
 
