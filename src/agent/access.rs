@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::server::Connector;
 use crate::Result;
-use crate::command::{OWN_CUT, OWN_GATE, OWN_TOPOLOGY};
+use crate::command::{OWN_CUT, OWN_GATE, OWN_SUSPECTS, OWN_TOPOLOGY};
 use crate::membership::Address;
+use crate::node::access;
 use crate::node::rights::{self, Lacks, Need, need};
 
 /// A key as an application might have it: an agent copies all of them.
@@ -15,6 +16,7 @@ const WATCH: &str = "watch over its server";
 const GATE: &str = "guard its server's gate";
 const BARRIER: &str = "see which clients follow the ring, and cut off those that do not";
 const COPY: &str = "copy keys from one server to another";
+const SUSPECTS: &str = "make copies equal that clients suspect to differ";
 const LARGE: &str = "copy large keys in pieces";
 const CUT: &str = "hold writes back for the moment of the cut";
 
@@ -32,6 +34,7 @@ const NEEDS: &[Need] = &[
     need("exists", GATE, &[OWN_GATE]),
     need("hget", GATE, &[OWN_GATE, "none"]),
     need("hmget", GATE, &[OWN_GATE, "none"]),
+    need("hsetnx", GATE, &[OWN_GATE, "none", "0"]),
     need("hset", GATE, &[OWN_GATE, "none", "0"]),
     need("set", GATE, &[OWN_TOPOLOGY, ""]),
     need("del", GATE, &[OWN_CUT]),
@@ -63,6 +66,7 @@ const NEEDS: &[Need] = &[
     need("rpush", LARGE, &[ANY, "none"]),
     need("rename", LARGE, &[ANY, ANY]),
     need("pexpireat", LARGE, &[ANY, "0"]),
+    need("lrem", SUSPECTS, &[OWN_SUSPECTS, "1", "none"]),
     need("get", CUT, &[OWN_CUT]),
     need("hdel", CUT, &[OWN_GATE, "none"]),
     need("watch", CUT, &[OWN_GATE]),
@@ -89,8 +93,14 @@ async fn lacks(connector: &Connector, address: &Address, within: Duration) -> Op
         return Some(lacks);
     }
     // WATCH is executed at once, but this connection ends with its questions.
-    let replies = server.ask_all(&rights::questions(NEEDS.iter()), within).await.ok()?;
-    Some(rights::of_questions(NEEDS.iter(), &replies))
+    let replies = server.ask_all(&rights::questions(needs()), within).await.ok()?;
+    Some(rights::of_questions(needs(), &replies))
+}
+
+/// It is a client of the ring as well, when it compares copies.
+fn needs() -> impl Iterator<Item = &'static Need> {
+    let own = |need: &&Need| NEEDS.iter().all(|own| own.name != need.name);
+    NEEDS.iter().chain(access::of_gated().filter(own))
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ const NEEDS: &[(Rings, Need)] = &[
     (Rings::All, need("pexpiretime", COPY, &[NONE])),
     (Rings::All, need("restore", COPY, &[NONE, "0", ""])),
     (Rings::All, need("del", COPY, &[NONE])),
+    (Rings::Gated, need("rpush", "have the agents compare copies that answered differently", &[NONE, "k"])),
+    (Rings::Gated, need("ltrim", "have the agents compare copies that answered differently", &[NONE, "0", "1"])),
     (Rings::All, need("hexists", "leave alone what a member knows better", &[NONE, "f"])),
     (Rings::Fixed, need("hset", "tell other clients who missed a write", &[NONE, "f", "v"])),
     (Rings::Fixed, need("hdel", "tell other clients who has all writes again", &[NONE, "f"])),
@@ -101,9 +103,18 @@ async fn lacks(link: &Link, gated: bool, within: Duration) -> Option<Lacks> {
         return Some(lacks);
     }
     let rings = if gated { Rings::Gated } else { Rings::Fixed };
-    let needs = || NEEDS.iter().filter(|(of, _)| [Rings::All, rings].contains(of)).map(|(_, need)| need);
-    let replies = link.batch(&rights::questions(needs()), ms).await.ok()?;
-    Some(rights::of_questions(needs(), &replies))
+    let replies = link.batch(&rights::questions(needs(rings)), ms).await.ok()?;
+    Some(rights::of_questions(needs(rings), &replies))
+}
+
+fn needs(rings: Rings) -> impl Iterator<Item = &'static Need> {
+    NEEDS.iter().filter(move |(of, _)| [Rings::All, rings].contains(of)).map(|(_, need)| need)
+}
+
+/// What every client of a ring with agents needs.
+#[cfg(feature = "zookeeper")]
+pub(crate) fn of_gated() -> impl Iterator<Item = &'static Need> {
+    needs(Rings::Gated)
 }
 
 /// The error for a command of the handshake that the user may not run; `None` where the server said something else, or of a

@@ -1,6 +1,6 @@
 //! One Redis server: its connection, its reconnection, and how far it is to be trusted.
 
-mod access;
+pub(crate) mod access;
 mod beside;
 mod breaker;
 mod brief;

@@ -50,13 +50,19 @@ async fn open(url: &str) -> Result<RingClient> {
     RingClient::builder(url)?.timeouts(timeouts).user("orders", "password").open().await
 }
 
+fn number_of(id: &str) -> usize {
+    id.trim_start_matches("redis-").parse().unwrap()
+}
+
 #[tokio::test]
 async fn a_member_is_fenced_and_comes_back_with_the_rules_of_the_page() {
     let application =
         [page::application(), page::ring(true), vec!["+function|dump", "+client|tracking", "+sort"]].concat();
     let users = tempfile::NamedTempFile::new().unwrap();
     let user = |name: &str, rules: &[&str]| format!("user {name} on >password {}\n", rules.join(" "));
-    let rules = user("agent", &page::agent()) + &user("orders", &application) + "user default on nopass ~* &* +@all\n";
+    let rules = user("agent", &[&page::agent()[..], &["+function|dump"]].concat())
+        + &user("orders", &application)
+        + "user default on nopass ~* &* +@all\n";
     // A file, so that a server that starts again knows them.
     std::fs::write(users.path(), rules).unwrap();
     let (url, _store) = root(3).await;
@@ -78,6 +84,23 @@ async fn a_member_is_fenced_and_comes_back_with_the_rules_of_the_page() {
     // Large enough to be copied in pieces.
     run_or_error(&client.connection(), &["SETRANGE", "orders:large", "3000000", "x"]).await.unwrap();
 
+    // Copies that differ: the replies show it, and the agents make them equal.
+    let differing: &[(&[&str], &[&str])] = &[
+        (&["SET", "K", "70"], &["INCR", "K"]),
+        (&["SADD", "K", "a"], &["SADD", "K", "a", "b"]),
+        (&["HSET", "K", "f", "1"], &["HSET", "K", "f", "2"]),
+        (&["ZADD", "K", "1", "a"], &["ZADD", "K", "2", "a"]),
+        (&["RPUSH", "K", "a"], &["RPUSH", "K", "b"]),
+        (&["XADD", "K", "9-9", "f", "v"], &["XADD", "K", "5-1", "f", "v"]),
+    ];
+    for (number, (there, words)) in differing.iter().enumerate() {
+        let key = &with_key(&["K"], 500 + number)[0];
+        let copy = servers[number_of(client.locate(key).owners[1].as_str())].addr();
+        let there = with_key(there, 500 + number);
+        let _: Value = direct::ask(&copy, &call(&there.iter().map(String::as_str).collect::<Vec<_>>())).await;
+        send(&client, &with_key(words, 500 + number)).await.unwrap();
+    }
+
     // Nobody but the clients and the other agents sees it die.
     agents[1].abort();
     servers[1].kill();
@@ -93,12 +116,12 @@ async fn a_member_is_fenced_and_comes_back_with_the_rules_of_the_page() {
     eventually(SOON, "the ring to be still", || async { client.topology().phase() == Phase::Still }).await;
     all(2000).await;
 
-    let number = |id: &str| id.trim_start_matches("redis-").parse::<usize>().unwrap();
+    let suspects = (0..differing.len()).map(|n| with_key(&["K"], 500 + n)[0].clone());
     let keys =
         [0, 1000, 2000].iter().flat_map(|from| (0..CALLS.len()).map(move |n| with_key(&["K"], from + n)[0].clone()));
-    for key in keys.chain(["orders:large".to_owned()]) {
+    for key in keys.chain(suspects).chain(["orders:large".to_owned()]) {
         let owners: Vec<String> =
-            client.locate(&key).owners.iter().map(|id| servers[number(id.as_str())].addr()).collect();
+            client.locate(&key).owners.iter().map(|id| servers[number_of(id.as_str())].addr()).collect();
         eventually(SOON, &format!("equal copies of {key}"), || async {
             direct::content(&owners[0], &key).await == direct::content(&owners[1], &key).await
         })

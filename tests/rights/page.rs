@@ -42,5 +42,8 @@ pub fn beside(command: &str) -> Vec<&'static str> {
 
 /// What an agent needs.
 pub fn agent() -> Vec<&'static str> {
-    items("What an agent sends").flat_map(|(rules, _)| quoted(rules)).collect()
+    let mut rules: Vec<&str> = items("What an agent sends").flat_map(|(rules, _)| quoted(rules)).collect();
+    let as_client = ring(true).into_iter().filter(|rule| rule.starts_with('+') && !rules.contains(rule));
+    rules.extend(as_client.collect::<Vec<_>>());
+    rules
 }
