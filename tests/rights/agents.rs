@@ -181,3 +181,33 @@ async fn an_agent_ends_and_names_the_right_that_it_lacks() {
     assert!(!working.is_finished());
     assert_eq!(refused(&servers[0]).await, [""; 0]);
 }
+
+#[tokio::test]
+async fn a_right_that_one_member_alone_denies_is_named_and_fences_nobody() {
+    let (url, store) = root(3).await;
+    let servers = redis_servers(3).await;
+    for (n, server) in servers.iter().enumerate() {
+        grant(server, "agent", &page::agent()).await;
+        let all = [page::ring(true), vec!["~orders:*", "+get", "+set", "+incr"]].concat();
+        let allowed: Vec<&str> = all.into_iter().filter(|rule| n != 1 || *rule != "+dump").collect();
+        grant(server, "orders", &allowed).await;
+    }
+    let _agents: Vec<_> = servers.iter().enumerate().map(|(n, server)| agent(&url, n, server)).collect();
+    let client = open(&url).await.unwrap();
+    let of = |at: usize| {
+        let mut keys = (0..).map(|n| format!("orders:{n}"));
+        keys.find(|key| client.locate(key).owners[at].as_str() == "redis-1").unwrap()
+    };
+    for key in [of(0), of(1)] {
+        for words in [&["SET", key.as_str(), "1"][..], &["INCR", key.as_str()]] {
+            let error = tokio::time::timeout(SOON, run_or_error(&client.connection(), words)).await.expect("it ends");
+            let error = error.unwrap_err();
+            let own = redis_ring::Error::of_redis(&error).unwrap();
+            assert!(format!("{own:?}").contains("may not run DUMP"), "{own:?}");
+        }
+        // It can be read where it may be asked.
+        run_or_error(&client.connection(), &["GET", &key]).await.unwrap();
+    }
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.member(&id("redis-1")).unwrap().state(), State::Up);
+}
