@@ -17,7 +17,7 @@ test: deps ## all tests, against real servers on loopback
 chaos: deps ## faults of every kind under load, and what must hold; ARGS="--minutes 30", "--seed S", "--fault NAME", "--controls", "--table", "-o json"
 	cargo test --quiet --all-features $(if $(findstring --table,$(ARGS)),--release) --test chaos -- $(if $(ARGS),$(ARGS),--minutes 10)
 
-demo: deps ## a whole ring on this machine, a server killed under load; ARGS="-o json" and the like are passed on
+demo: deps ## a whole ring on this machine, a server killed under load and brought back; ARGS="-o json" and the like are passed on
 	cargo run --release --features cli --bin redis-ring -- demo $(ARGS)
 
 bench: deps ## the benchmarks

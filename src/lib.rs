@@ -25,14 +25,19 @@
 //!
 //! # What a caller can count on
 //!
-//! - A write is acknowledged when every owner that is up and connected has it. One that reached only one owner is
-//!   accepted and counted in [`Stats`].
+//! - A write that is acknowledged is on every member that a reader may ask. A member that missed it has been given it, or
+//!   is out of the ring for everybody ([`Stats::fences`]). Where nobody can bring that about, since ZooKeeper is away,
+//!   [`RingClientBuilder::on_unfenced`] decides; with a fixed list such a write is accepted and counted.
 //! - A read fails over by itself: at once when the first owner refuses, resets or says LOADING, and after a few
 //!   milliseconds when it says nothing. Nil comes only from a member that may answer; if none may, the read is an error.
+//! - A server that comes back is not asked until it has been filled from the other copies, whatever it holds.
 //! - A ring never changes because ZooKeeper went away. The last topology goes on, and says that it is stale.
 //! - A command has the reply that one server would give, and both copies are the same afterwards: commands of many keys,
 //!   pipelines, transactions, scripts, streams with groups, calls that block. `docs/commands.md` has all of them.
 //! - A command whose keys or effect nobody knows is refused by name.
+//!
+//! `docs/guarantees.md` goes through every fault, and says what remains; `docs/access.md` has the ACL rules that servers
+//! need.
 //!
 //! # More than commands
 //!

@@ -280,19 +280,18 @@ async fn output_that_is_piped_has_no_colours_and_a_closed_pipe_ends_quietly() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_is_shown_as_joining_and_unread() {
+async fn a_server_that_comes_back_is_shown_until_it_is_whole() {
     let (ring, store, servers, _agents) = agents::ring(3).await;
+    let ring = ring.to_string();
     servers[0].kill();
     until(&store, "redis-0", |record| record.state() == State::Down).await;
+    let status = cli(&ring, &["status", "-o", "json"]).await.ends_with(1).json();
+    assert_eq!((&status["members"][0]["state"], &status["members"][0]["gen"]), (&json!("down"), &json!(1)));
     servers[0].restart_async().await.unwrap();
-    until(&store, "redis-0", |record| record.state() == State::Joining).await;
-    eventually(SOON, "the new process to be told apart", || {
-        let ring = ring.to_string();
-        async move { cli(&ring, &["status"]).await.stdout.contains("redis-0 is joining, not read yet") }
-    })
-    .await;
-    let status = cli(&ring.to_string(), &["status", "-o", "json"]).await.ends_with(1).json();
+    eventually(SOON, "the ring to be whole", || async { cli(&ring, &["status"]).await.code == 0 }).await;
+    let status = cli(&ring, &["status", "-o", "json"]).await.ends_with(0).json();
     let member = &status["members"][0];
-    assert_eq!((&member["state"], &member["reachable"], &member["gen"]), (&json!("joining"), &json!(true), &json!(2)));
+    assert_eq!((&member["state"], &member["reachable"], &member["gen"]), (&json!("up"), &json!(true), &json!(2)));
     assert_eq!(member["same_process"], json!(true));
+    assert!(member["reason"].as_str().unwrap().contains("filled from the other copies"), "{member}");
 }

@@ -160,6 +160,8 @@ async fn watch_tells_each_change_with_its_reason_and_ends_with_zero() {
     servers[1].restart_async().await.unwrap();
     lines.line_with(&["redis-1", "down → joining"]).await;
     lines.line_with(&["redis-1 generation", "1 (run_id ", " → 2 (run_id "]).await;
+    lines.line_with(&["redis-1 ", "flipped: up again"]).await;
+    lines.line_with(&["whole", "again after "]).await;
     assert_eq!(lines.end_by(Signal::INT).await.code(), Some(0));
     assert_eq!(objects.end_by(Signal::INT).await.code(), Some(0));
 }

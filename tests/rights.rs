@@ -2,55 +2,17 @@
 #![cfg(feature = "cli")]
 #![cfg(test)]
 
+#[path = "rights/agents.rs"]
+mod agents;
+#[path = "rights/page.rs"]
+mod page;
 mod support;
 
 use redis::{Value, cmd};
 use redis_ring::local::RedisOptions;
+use redis_ring::policy::CachePolicy;
 use redis_ring::{ErrorKind, RingClient};
 use support::{FixedRing, SOON, call, direct, eventually, redis_with, run_or_error};
-
-/// What docs/access.md says.
-mod page {
-    const PAGE: &str = include_str!("../docs/access.md");
-
-    fn section(title: &str) -> &'static str {
-        PAGE.split("\n## ").find(|section| section.starts_with(title)).unwrap_or_else(|| panic!("no section {title}"))
-    }
-
-    fn items(title: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-        section(title).lines().filter_map(|line| line.strip_prefix("- ")?.split_once(": "))
-    }
-
-    fn quoted(text: &str) -> impl Iterator<Item = &str> {
-        text.split('`').skip(1).step_by(2)
-    }
-
-    /// The rules of the application's own commands, as the example has them, name and password left out.
-    pub fn application() -> Vec<&'static str> {
-        let example = section("What the application sends").split("```").nth(1).expect("an example");
-        let words = example.split_whitespace().skip_while(|word| *word != "ACL").skip(3);
-        words.filter(|word| !["on", ">password"].contains(word)).collect()
-    }
-
-    /// What the ring itself needs.
-    pub fn ring(gated: bool) -> Vec<&'static str> {
-        let elsewhere = if gated { "fixed lists only" } else { "not with a fixed list" };
-        let rules = items("What the ring sends").filter(|(_, why)| !why.contains(elsewhere));
-        rules.flat_map(|(rules, _)| quoted(rules)).collect()
-    }
-
-    /// What some calls need.
-    pub fn calls() -> Vec<&'static str> {
-        items("What some calls need").flat_map(|(rules, _)| quoted(rules)).collect()
-    }
-
-    /// What a command needs beside itself.
-    pub fn beside(command: &str) -> Vec<&'static str> {
-        let lines = section("What the application sends").lines().filter_map(|line| line.strip_prefix("- "));
-        let of = lines.filter(|line| quoted(line).any(|word| word == command));
-        of.flat_map(quoted).filter(|word| word.starts_with('+')).flat_map(|rules| rules.split(' ')).collect()
-    }
-}
 
 /// Sets the user at every server, with these rules and no others.
 async fn grant(ring: &FixedRing, rules: &[&str]) {
@@ -243,4 +205,52 @@ async fn who_only_reads_can_write_nothing() {
         assert_eq!(run_or_error(&reader, words).await.unwrap_err().code(), Some("NOPERM"), "{words:?}");
     }
     assert_eq!(run_or_error(&reader, &["GET", "orders:1"]).await.unwrap(), Value::BulkString(b"v".to_vec()));
+}
+
+#[tokio::test]
+async fn what_some_calls_need_is_enough_for_them() {
+    let ring = FixedRing::start(2).await;
+    let own = ["~orders:*", "+get", "+set", "+incr", "+incrby", "+rpush", "+flushall"];
+    grant(&ring, &[&own[..], &page::ring(false)[..], &page::calls()[..]].concat()).await;
+    let url = format!("{}?db=3", ring.url());
+    let builder = RingClient::builder(&url).unwrap().user("orders", "password");
+    let client = builder.cache(CachePolicy::AtMost { bytes: 1 << 20 }).open().await.unwrap();
+    let connection = client.connection();
+
+    run_or_error(&connection, &["SET", "orders:a", "1"]).await.unwrap();
+    eventually(SOON, "a reply from the cache", || async {
+        run_or_error(&connection, &["GET", "orders:a"]).await.unwrap();
+        client.stats().cache_hits > 0
+    })
+    .await;
+    let counted = client.transaction(&["orders:a"], async |mut connection, mut pipeline| {
+        pipeline.incr("orders:a", 1).query_async::<Option<(i64,)>>(&mut connection).await
+    });
+    assert_eq!(counted.await.unwrap(), (2,));
+
+    // An entry that reaches a copy after a later one.
+    let copy = ring.owners(&client, "orders:s")[1].addr();
+    let mut later = redis::pipe();
+    later.cmd("SELECT").arg(3).ignore().cmd("XADD").arg("orders:s").arg("9-1").arg("f").arg("v").ignore();
+    let () = later.query_async(&mut direct::connect(&copy).await).await.unwrap();
+    run_or_error(&connection, &["XADD", "orders:s", "5-1", "f", "v"]).await.unwrap();
+
+    let script = "return redis.call('RPUSH', KEYS[1], 'x')";
+    let digest: String =
+        redis::from_redis_value(run_or_error(&connection, &["SCRIPT", "LOAD", script]).await.unwrap()).unwrap();
+    run_or_error(&connection, &["SCRIPT", "EXISTS", &digest]).await.unwrap();
+    run_or_error(&connection, &["EVALSHA", &digest, "1", "orders:l"]).await.unwrap();
+    let library =
+        "#!lua name=own\nredis.register_function('own', function(keys) return redis.call('INCR', keys[1]) end)";
+    run_or_error(&connection, &["FUNCTION", "LOAD", library]).await.unwrap();
+    run_or_error(&connection, &["FCALL", "own", "1", "orders:n"]).await.unwrap();
+
+    for words in [&["SCAN", "0"][..], &["DBSIZE"], &["RANDOMKEY"], &["KEYS", "*"]] {
+        run_or_error(&connection, words).await.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    }
+    run_or_error(&connection, &["nosuch.command", "orders:a"]).await.unwrap_err();
+    assert_eq!(refused(&ring).await, [""; 0]);
+    run_or_error(&connection, &["FLUSHALL"]).await.unwrap();
+    assert_eq!(run_or_error(&connection, &["DBSIZE"]).await.unwrap(), Value::Int(0));
+    assert_eq!(refused(&ring).await, [""; 0]);
 }

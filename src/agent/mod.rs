@@ -3,6 +3,7 @@
 //! An agent compares what ZooKeeper says of its member with what it sees of its server, after every change of either,
 //! and writes what differs. So it does not matter what happened while it, its server or ZooKeeper was away.
 
+mod access;
 mod claim;
 #[doc(hidden)]
 pub mod fill;
@@ -94,6 +95,7 @@ impl Agent {
             returns: Returns::default(),
             flushes: flushes::Flushes::default(),
             warned: None,
+            asked: None,
             options,
         };
         tokio::select! {

@@ -7,6 +7,7 @@ use serde_json::Map;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::access;
 use super::claim::Claim;
 use super::flushes::{self, Counts, Flushes};
 use super::founding::{is_member, register};
@@ -44,6 +45,8 @@ pub(super) struct Reconciler {
     pub(super) flushes: Flushes,
     /// The eviction that was warned of last.
     pub(super) warned: Option<String>,
+    /// The process that was asked whether it lets this agent do its work.
+    pub(super) asked: Option<String>,
 }
 
 /// Why a round was not finished.
@@ -120,7 +123,7 @@ impl Reconciler {
         let wake = match &health {
             Health::Unknown => None,
             Health::Answers(own) => self.answers(store, &snapshot, own).await?,
-            Health::Unverified(why) => self.unverified(why)?,
+            Health::Unverified(why) => self.unverified(why).await?,
             Health::Loading => {
                 let sight = Sight::Unfit { why: "the server is loading its data", closed: false };
                 self.silent(store, &snapshot, sight).await?
@@ -163,6 +166,7 @@ impl Reconciler {
         let id = self.options.id.clone();
         let (addr, by) = (self.addr.clone(), self.by.clone());
         let author = Author { addr: &addr, by: &by, now_ms: unix_ms() };
+        self.may_work(&own.run_id).await?;
         let newcomer = match is_member(snapshot, &id) {
             true => None,
             false => {
@@ -215,6 +219,21 @@ impl Reconciler {
         self.flushes.settle(own, counts);
         // A flush that has been dealt with is followed by a return.
         Ok(if flushed { Some(Instant::now()) } else { wake })
+    }
+
+    /// An agent that may not do all of its work is of no use, and says so when it starts. Of a process that comes later it
+    /// does what it can.
+    async fn may_work(&mut self, run_id: &str) -> std::result::Result<(), Problem> {
+        if self.asked.as_deref() == Some(run_id) {
+            return Ok(());
+        }
+        match access::check(&self.connector, &self.options.redis, self.options.health.connect).await {
+            Err(error) if !self.claim.held() => return Err(Problem::Fatal(error)),
+            Err(error) => tracing::error!(%error, hint = error.hint(), "the agent cannot do its work"),
+            Ok(()) => {}
+        }
+        self.asked = Some(run_id.to_owned());
+        Ok(())
     }
 
     /// Leaves the gate open where the record wants it so and the server is `fit` for it, and shuts it otherwise.
@@ -290,7 +309,11 @@ impl Reconciler {
         Ok(wake)
     }
 
-    fn unverified(&self, why: &str) -> std::result::Result<Wake, Problem> {
+    async fn unverified(&self, why: &str) -> std::result::Result<Wake, Problem> {
+        if !self.claim.held() && why == "NOPERM" {
+            let named = access::check(&self.connector, &self.options.redis, self.options.health.connect).await;
+            named.map_err(Problem::Fatal)?;
+        }
         let message = format!("the server of {} answers {why} to its agent", self.options.id);
         if !self.claim.held() && matches!(why, "WRONGPASS" | "NOAUTH" | "NOPERM") {
             let error = Error::new(ErrorKind::Denied, message);

@@ -99,14 +99,19 @@ impl Connector {
         db: i64,
         pushes: Option<Arc<dyn AsyncPushSender>>,
     ) -> Result<Server, Failure> {
-        let connecting = self.handshake(address, name, db, pushes);
+        let connecting = self.handshake(address, Some(name), db, pushes);
         timeout(self.timeout, connecting).await.unwrap_or(Err(Failure::Silent))
+    }
+
+    /// Likewise, without a name or its number: for asking what the user may.
+    pub(crate) async fn connect_unnamed(&self, address: &Address) -> Result<Server, Failure> {
+        timeout(self.timeout, self.handshake(address, None, 0, None)).await.unwrap_or(Err(Failure::Silent))
     }
 
     async fn handshake(
         &self,
         address: &Address,
-        name: &str,
+        name: Option<&str>,
         db: i64,
         pushes: Option<Arc<dyn AsyncPushSender>>,
     ) -> Result<Server, Failure> {
@@ -134,7 +139,7 @@ impl Connector {
     async fn greet<S>(
         &self,
         stream: S,
-        name: &str,
+        name: Option<&str>,
         db: i64,
         pushes: Option<Arc<dyn AsyncPushSender>>,
     ) -> Result<Server, Failure>
@@ -158,6 +163,7 @@ impl Connector {
         let (connection, driver) = connecting.await.map_err(Failure::of)?;
         let driver = tokio::spawn(driver);
         let mut server = Server { connection, driver, client_id: 0 };
+        let Some(name) = name else { return Ok(server) };
         // Not a `pipe()`: an error inside one loses its code, and NOAUTH has to be told from a lost connection.
         let (mut first, mut second) = (server.connection.clone(), server.connection.clone());
         let (mut name_it, mut number) = (cmd("CLIENT"), cmd("CLIENT"));

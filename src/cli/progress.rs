@@ -145,6 +145,9 @@ impl Gainer {
 }
 
 fn amount(done: u64, total: u64, size: u64, rate: u64) -> String {
+    if done.max(total) == 0 {
+        return "nothing copied yet".to_owned();
+    }
     let mut text = format!("{} of {} keys", grouped(done), grouped(total.max(done)));
     if size > 0 {
         text.push_str(&format!(", {}", bytes(size)));

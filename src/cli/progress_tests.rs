@@ -71,6 +71,7 @@ fn what_is_said_of_another_step_or_life_counts_for_nothing() {
     assert_eq!((other.done, other.caught_up), (0, false));
     let silent = Move::of(&topology(Phase::Filling, 5, &["b"]), None, None).unwrap();
     assert_eq!((silent.members.len(), silent.gainer("b").unwrap().share()), (1, 0.0));
+    assert_eq!(silent.text(), "nothing copied yet");
 }
 
 #[test]

@@ -333,7 +333,7 @@ pub struct SyncRecord {
     /// The life of the member that is being filled.
     #[serde(rename = "gen")]
     pub generation: u64,
-    /// Names the rings that it fills for: [`Fingerprint`](crate::Fingerprint) as text.
+    /// Names the rings that it fills for: [`Fingerprint`](crate::placement::Fingerprint) as text.
     #[serde(default)]
     pub fingerprint: String,
     /// Keys copied so far.

@@ -1,6 +1,6 @@
 //! One Redis server: its connection, its reconnection, and how far it is to be trusted.
 
-mod access;
+pub(crate) mod access;
 mod beside;
 mod breaker;
 mod brief;
@@ -17,6 +17,7 @@ mod listener;
 mod naming;
 mod own;
 mod reach;
+pub(crate) mod rights;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;

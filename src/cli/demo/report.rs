@@ -157,17 +157,19 @@ fn text(summary: &Summary, first_error: Option<&str>) -> String {
     let victim = &summary.victim;
     let stats = &summary.stats;
     let whole = match summary.whole_again_ms {
-        Some(ms) => format!("{:>9.1} s    after its server was back", ms as f64 / 1000.0),
-        None => "       no     not in time".to_owned(),
+        Some(ms) => format!("{:>9.1} s    after {} was back", ms as f64 / 1000.0, victim.id),
+        None => format!("       no     {} was not in time", victim.id),
     };
     let mut lines = vec![
         String::new(),
         format!("  operations            {:>9}   in {:.1} s", grouped(summary.operations), summary.seconds),
         format!("  failed reads          {:>9}", summary.failed_reads),
-        format!(
-            "  failed writes         {:>9}   {} of them with unknown outcome",
-            summary.failed_writes, stats.unknown_writes
-        ),
+        match stats.unknown_writes {
+            0 => format!("  failed writes         {:>9}", summary.failed_writes),
+            unknown => {
+                format!("  failed writes         {:>9}   {unknown} of them with unknown outcome", summary.failed_writes)
+            }
+        },
         format!("  nil or wrong reads    {:>9}   every value is checked", summary.wrong_reads),
         format!("  lost writes           {:>9}   every key is read again at the end", summary.lost_writes),
         format!(
@@ -183,11 +185,7 @@ fn text(summary: &Summary, first_error: Option<&str>) -> String {
             victim.id,
             summary.capacity_lost_before * 100.0
         ),
-        format!(
-            "  whole again           {whole}: primary of {} of the keys, holds {}",
-            grouped(victim.primary_of as u64),
-            grouped(victim.owned as u64)
-        ),
+        format!("  whole again           {whole}, with the {} keys that it holds", grouped(victim.owned as u64)),
         format!(
             "  reads failed over     {:>9}   {} asked a second owner because the first was slow",
             grouped(stats.failed_over_reads),

@@ -19,10 +19,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(super) struct Run<'a> {
     began: Instant,
     store: &'a Store,
-    client: &'a RingClient,
+    /// As ZooKeeper has it; the client may come to use it a moment later.
+    topology: Arc<Topology>,
     watch: TopologyWatch,
     states: Vec<(NodeId, State)>,
-    phase: Phase,
     pub(super) events: Vec<Event>,
     tally: Arc<Tally>,
     counted: u64,
@@ -35,10 +35,9 @@ impl<'a> Run<'a> {
         Run {
             began: Instant::now(),
             store,
-            client,
             watch: client.watch(),
             states: topology.members().iter().map(|member| (member.id.clone(), member.state)).collect(),
-            phase: topology.phase(),
+            topology,
             events: Vec::new(),
             tally: Arc::clone(tally),
             counted: 0,
@@ -79,11 +78,11 @@ impl<'a> Run<'a> {
         let deadline = self.began + time;
         let mut look = Instant::now();
         loop {
-            if enough(&self.client.topology()) {
+            if enough(&self.topology) {
                 return true;
             }
             let second = self.began + Duration::from_secs(self.began.elapsed().as_secs() + 1);
-            let moving = matches!(self.phase, Phase::Filling | Phase::Syncing);
+            let moving = matches!(self.topology.phase(), Phase::Filling | Phase::Syncing);
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(second), if second <= deadline => self.line(),
@@ -108,7 +107,7 @@ impl<'a> Run<'a> {
         let found = tokio::time::timeout(LOOK_EVERY, async { tokio::join!(self.store.live(), self.store.lead()) });
         let Ok((Ok(live), leader)) = found.await else { return };
         let leader = leader.ok().flatten();
-        if let Some(found) = Move::of(&self.client.topology(), Some(&live), leader.as_ref()) {
+        if let Some(found) = Move::of(&self.topology, Some(&live), leader.as_ref()) {
             self.screen.progress(self.began.elapsed(), &found);
         }
     }
@@ -117,8 +116,8 @@ impl<'a> Run<'a> {
         if let Source::Stale { .. } = view.source {
             self.event("ZooKeeper is lost; the last topology goes on".to_owned());
         }
-        let topology = &view.topology;
-        let before = std::mem::replace(&mut self.phase, topology.phase());
+        let topology = Arc::clone(&view.topology);
+        let before = std::mem::replace(&mut self.topology, Arc::clone(&topology));
         let mut changes = Vec::new();
         for member in topology.members() {
             for (_, known) in self.states.iter_mut().filter(|(id, known)| *id == member.id && *known != member.state) {
@@ -133,8 +132,9 @@ impl<'a> Run<'a> {
                 *known = member.state;
             }
         }
-        if before != self.phase && matches!(self.phase, Phase::Filling | Phase::Syncing) {
-            changes.push(format!("{} (step {})", self.phase, topology.step()));
+        let phase = topology.phase();
+        if before.phase() != phase && matches!(phase, Phase::Filling | Phase::Syncing) {
+            changes.push(format!("{phase} (step {})", topology.step()));
         }
         changes.into_iter().for_each(|change| self.event(change));
     }
