@@ -46,7 +46,7 @@ fn register(findings: &mut Findings, ops: &[&Op], settled: u64) {
     }
 }
 
-/// What is seen lies between what was acknowledged before and what had begun; and each count is told to one caller.
+/// What is seen lies between what was acknowledged before and what had begun.
 fn counter(findings: &mut Findings, ops: &[&Op], settled: u64) {
     let acknowledged = Times::of(ops, |op| is_add(op) && op.is_done(), |op| op.ended);
     let begun = Times::of(ops, |op| is_add(op) && !op.is_failed(), |op| op.begun);
@@ -59,7 +59,8 @@ fn counter(findings: &mut Findings, ops: &[&Op], settled: u64) {
             // Its own is counted, and was not acknowledged before.
             least += 1;
             if !replies.insert(seen) {
-                findings.violated(Kind::Wrong, op, "another caller was told the same count");
+                // A fence discards what nobody acknowledged, and that may have been seen before.
+                *findings.measured.entry("counts told to two callers").or_default() += 1;
             }
         }
         if seen < least {

@@ -99,7 +99,6 @@ fn cases() -> Vec<Case> {
         vec![add(0, 1), not_executed(Act::Add, 2), read(4, Some(2))],
         Some(Kind::Executed),
     );
-    case("a count told twice", counter, vec![add(0, 1), add(0, 1)], Some(Kind::Wrong));
     case("a count that forgets", counter, vec![unknown(Act::Add, 0), add(2, 2), add(4, 1)], Some(Kind::Wrong));
 
     case("a list", append, vec![push(1, 0), push(2, 2), list(4, &[1, 2])], None);
