@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, FromRedisValue, RedisError, cmd};
-use redis_ring::local::{Process, RedisOptions, RedisServer, ZooKeeperOptions, ZooKeeperServer};
+use redis_ring::local::{Process, RedisOptions, RedisServer, Signal, ZooKeeperOptions, ZooKeeperServer};
 use redis_ring::membership::{MembershipOptions, RingUrl, Store};
 use redis_ring::placement::NodeId;
 use redis_ring::policy::Timeouts;
@@ -23,7 +23,10 @@ pub struct Member {
     pub server: RedisServer,
     /// What others reach it by, where there is one; its own agent does not.
     pub proxy: Option<FaultProxy>,
-    _agent: Process,
+    agent: Process,
+    /// What starts it, and where it says what it does.
+    command: Command,
+    log: PathBuf,
     /// Read by the server at each start, after all other settings.
     settings: PathBuf,
 }
@@ -125,18 +128,25 @@ impl Member {
         std::fs::write(&settings, "").expect("room on the disk");
         let server = redis_with(RedisOptions::new().set("include", &settings)).await;
         let proxy = if shape.proxied { Some(FaultProxy::start(server.addr()).await) } else { None };
-        let log = std::fs::File::create(folder.join(format!("{id}.log"))).expect("a log");
-        let mut agent = clean(Command::new(BINARY));
-        agent.args(["--ring", url, "agent", "--redis", &format!("redis://{}", server.addr()), "--id", id.as_str()]);
+        let mut command = clean(Command::new(BINARY));
+        command.args(["--ring", url, "agent", "--redis", &format!("redis://{}", server.addr()), "--id", id.as_str()]);
         if let Some(proxy) = &proxy {
-            agent.args(["--announce", &format!("redis://{}", proxy.addr())]);
+            command.args(["--announce", &format!("redis://{}", proxy.addr())]);
         }
         if let Some(name) = shape.sabotage {
-            agent.env("REDIS_RING_SABOTAGE", name);
+            command.env("REDIS_RING_SABOTAGE", name);
         }
-        agent.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let agent = Process::spawn(&mut agent, None).expect("an agent");
-        Member { id, server, proxy, _agent: agent, settings }
+        let log = folder.join(format!("{id}.log"));
+        let agent = agent(&mut command, &log);
+        Member { id, server, proxy, agent, command, log, settings }
+    }
+
+    /// Ends the agent as its service manager does, and starts it again: it has forgotten how often its member came back,
+    /// and so how long the next return has to wait.
+    pub fn restart_agent(&mut self) {
+        self.agent.signal(Signal::TERM).expect("an agent that runs");
+        self.agent.wait(Instant::now() + FOUNDED_WITHIN).expect("an agent that ends");
+        self.agent = agent(&mut self.command, &self.log);
     }
 
     async fn gate_is_open(&self, record: &MemberRecord) -> Result<(), String> {
@@ -190,6 +200,12 @@ impl Member {
         let _: () = direct::ask(&self.server.addr(), cmd("CONFIG").arg("SET").arg("appendonly").arg("no")).await;
         self.forget();
     }
+}
+
+fn agent(command: &mut Command, log: &Path) -> Process {
+    let log = std::fs::File::options().create(true).append(true).open(log).expect("a log");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    Process::spawn(command, None).expect("an agent")
 }
 
 /// Opens the ring with the default options. On a busy machine that may take more than one try.

@@ -12,7 +12,7 @@ use crate::faults::{self, Fault, Window};
 use crate::history::{self, Op, Workload, now};
 use crate::last;
 use crate::report::{self, Rows};
-use crate::ring::{Ring, Shape};
+use crate::ring::{Member, Ring, Shape};
 use crate::workloads::Space;
 
 /// Who there is, and what they do.
@@ -177,6 +177,11 @@ impl Run {
             std::fs::write(file, text).expect("room on the disk");
         }
         last::clear(&self.own, &keys).await;
+        // Members that were cut off while they lived wait ever longer before they return; each round begins anew.
+        self.ring.members.iter_mut().for_each(Member::restart_agent);
+        if goes_on && let Err(why) = self.until_whole().await {
+            findings.violations.push(violation(Kind::NotWhole, format!("with agents that were restarted: {why}")));
+        }
         Played { ops, windows, findings, settled, goes_on }
     }
 
