@@ -44,6 +44,9 @@ struct Args {
     /// Only the runs that have to fail, because an ingredient of the protocol is missing
     #[arg(long, conflicts_with = "table")]
     controls: bool,
+    /// Only one of these runs; may be given several times
+    #[arg(long, value_name = "NAME", conflicts_with = "table", value_parser = controls::NAMES)]
+    control: Vec<String>,
     /// Measure what the clients of four members see of each fault, beside what is to be reached; in a release build
     #[arg(long)]
     table: bool,
@@ -171,7 +174,8 @@ async fn make(args: &Args, seed: u64, folder: &std::path::Path) -> bool {
     let begun = Instant::now();
     let asked = args.minutes.is_some() || args.seed.is_some() || !args.fault.is_empty();
     let mut red = false;
-    if !args.controls {
+    let controls = args.controls || !args.control.is_empty();
+    if !controls {
         eprintln!("chaos: seed {seed}");
         let mut run = Run::start(folder, Setup::CHAOS).await;
         rounds(&mut run, args, seed).await;
@@ -180,8 +184,8 @@ async fn make(args: &Args, seed: u64, folder: &std::path::Path) -> bool {
         red |= !results.findings.violations.is_empty();
         print(&results, args.output, seed);
     }
-    if args.controls || !asked {
-        red |= !controls::all_are_red(folder, seed).await;
+    if controls || !asked {
+        red |= !controls::all_are_red(folder, seed, &args.control).await;
     }
     eprintln!("chaos: {:.0} s", begun.elapsed().as_secs_f64());
     red

@@ -161,7 +161,9 @@ impl Run {
         self.say("the load has ended");
         let mut ops: Vec<Op> = files.iter().flat_map(|file| history::read(file)).collect();
         let keys: BTreeMap<String, Workload> = ops.iter().map(|op| (op.key().to_owned(), op.workload)).collect();
-        ops.extend(last::read_all(&self.own, self.clients.len(), &ops).await);
+        if goes_on {
+            ops.extend(last::read_all(&self.own, self.clients.len(), &ops).await);
+        }
         ops.sort_by_key(|op| op.begun);
         findings.add(check::history(&ops, settled));
         if goes_on {
@@ -176,7 +178,9 @@ impl Run {
             let file = self.folder.join(format!("status-{}.txt", self.rounds));
             std::fs::write(file, text).expect("room on the disk");
         }
-        last::clear(&self.own, &keys).await;
+        if goes_on {
+            last::clear(&self.own, &keys).await;
+        }
         // Members that were cut off while they lived wait ever longer before they return; each round begins anew.
         self.ring.members.iter_mut().for_each(Member::restart_agent);
         if goes_on && let Err(why) = self.until_whole().await {
