@@ -138,6 +138,8 @@ impl End {
             Ruling::Unsure(why) => Some(why),
             Ruling::Asked | Ruling::Other(_) | Ruling::Nobody => None,
         };
+        // What is read in the middle of a transaction only the primary has answered.
+        let alike = !self.atomic || ended.steps.iter().all(Step::copies_itself);
         for Other { step: at, copy, said } in others {
             let (Some(step), Some(done)) = (ended.steps.get(at), ended.done.get_mut(at)) else { continue };
             let replaced = || report::replaced(core, &primary.id, command::name(&step.cmd), why.clone());
@@ -148,7 +150,7 @@ impl End {
             };
             *done = match (other, said) {
                 (Some(other), _) if copy != other => continue,
-                (Some(_), Said::Reply(reply)) if !self.atomic => Done::Replied(reply),
+                (Some(_), Said::Reply(reply)) if alike => Done::Replied(reply),
                 (Some(_), Said::Nothing) if !self.atomic => Done::Again { unknown: false },
                 (None, _) if why.is_none() && !self.atomic && step.copying.may_repeat() => {
                     Done::Again { unknown: true }
