@@ -62,6 +62,7 @@ use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, Unfenced, WritePolicy
 use crate::sabotage::{self, Sabotage};
 
 use fence::{Fences, Lapse};
+pub use heal::Compared;
 use heal::{Suspects, Tales};
 pub(crate) use member::unknown as unknown_member;
 use pause::Pause;

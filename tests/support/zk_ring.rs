@@ -36,17 +36,27 @@ pub fn membership_options() -> MembershipOptions {
 impl ZkRing {
     /// Founds a ring of so many servers.
     pub async fn start(zookeeper: &ZooKeeperServer, count: usize) -> ZkRing {
-        ZkRing::found(zookeeper, count, &Config::default(), false).await
+        ZkRing::start_with(zookeeper, &Config::default(), redis_servers(count).await).await
     }
 
-    /// Founds a ring as the configuration says. Clients may reach the servers through proxies; agents never do.
-    pub async fn found(zookeeper: &ZooKeeperServer, count: usize, config: &Config, proxied: bool) -> ZkRing {
+    /// Founds a ring of these servers.
+    pub async fn start_with(zookeeper: &ZooKeeperServer, config: &Config, servers: Vec<RedisServer>) -> ZkRing {
+        ZkRing::found(zookeeper, config, servers, false).await
+    }
+
+    /// Likewise, and clients reach the servers through proxies. Agents never do.
+    pub async fn behind_proxies(zookeeper: &ZooKeeperServer, count: usize) -> ZkRing {
+        ZkRing::found(zookeeper, &Config::default(), redis_servers(count).await, true).await
+    }
+
+    async fn found(zookeeper: &ZooKeeperServer, config: &Config, servers: Vec<RedisServer>, proxied: bool) -> ZkRing {
+        let count = servers.len();
         let url = zookeeper.url(&unique_root());
         let store =
             Store::open(&url.parse::<RingUrl>().expect("a URL"), &membership_options()).await.expect("ZooKeeper");
         store.init(config, u32::try_from(count).expect("a count")).await.expect("a new ring");
         let mut ring = ZkRing { url, servers: BTreeMap::new(), proxies: BTreeMap::new(), agents: BTreeMap::new() };
-        for (n, server) in redis_servers(count).await.into_iter().enumerate() {
+        for (n, server) in servers.into_iter().enumerate() {
             let id = NodeId::new(&format!("redis-{n}")).expect("a name");
             if proxied {
                 ring.proxies.insert(id.clone(), FaultProxy::start(server.addr()).await);
@@ -74,6 +84,18 @@ impl ZkRing {
     /// From now on nobody but clients changes the ring. To be called when they are connected, since agents open the gates.
     pub fn stop_agents(&mut self) {
         std::mem::take(&mut self.agents).values().for_each(AbortHandle::abort);
+    }
+
+    /// Ends an agent at once, wherever it is.
+    pub fn kill_agent(&mut self, id: &NodeId) {
+        if let Some(agent) = self.agents.remove(id) {
+            agent.abort();
+        }
+    }
+
+    /// A session with the ring's ZooKeeper.
+    pub async fn store(&self) -> Store {
+        Store::open(&self.url.parse::<RingUrl>().expect("a URL"), &membership_options()).await.expect("ZooKeeper")
     }
 
     pub fn builder(&self) -> RingClientBuilder {

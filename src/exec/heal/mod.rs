@@ -5,6 +5,7 @@
 //! kept as [`Suspects`]. Each is looked at until its copies prove to be equal, or it holds still and the copies are given
 //! the primary's state ([`refresh`]).
 
+mod compare;
 mod refresh;
 mod repair;
 mod suspects;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Core;
 use crate::placement::Token;
+pub use compare::Compared;
 use refresh::Found;
 pub(super) use refresh::ahead_of;
 pub(super) use repair::{Unrepaired, repair};
