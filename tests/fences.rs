@@ -4,20 +4,14 @@
 
 mod support;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{AsyncCommands, RedisResult, cmd};
-use redis_ring::membership::{Source, Store};
-use redis_ring::placement::{Config, NodeId, State};
-use redis_ring::policy::Unfenced;
-use redis_ring::{ErrorKind, Outcome, RingClient, RingConnection, WatchingConnection};
-use support::{
-    FaultProxy, Mode, SOON, ZkRing, direct, eventually, id, key_of, membership_options, own, run, shared_zookeeper,
-    zookeeper,
-};
+use redis_ring::placement::State;
+use redis_ring::{Outcome, RingClient, RingConnection, WatchingConnection};
+use support::{SOON, ZkRing, direct, eventually, id, key_of, own, run, shared_zookeeper};
 
 /// A ring whose members nobody but its clients watches over, and a client that is connected to all of them.
 async fn unwatched(count: usize) -> (ZkRing, RingClient) {
@@ -35,18 +29,6 @@ async fn connected(ring: &ZkRing, count: usize) -> RingClient {
 
 async fn all_connected(client: &RingClient, count: usize) {
     eventually(SOON, "all are connected", || async { client.connected().len() == count }).await;
-}
-
-async fn store(ring: &ZkRing) -> Store {
-    Store::open(&ring.url.parse().unwrap(), &membership_options()).await.unwrap()
-}
-
-fn state(client: &RingClient, member: &NodeId) -> State {
-    client.topology().find(member).unwrap().1.state
-}
-
-fn all_up(client: &RingClient) -> bool {
-    client.topology().members().iter().all(|member| member.state == State::Up)
 }
 
 async fn set(
