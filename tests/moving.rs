@@ -233,9 +233,10 @@ async fn a_named_member_that_cannot_be_reached_has_missed_the_write() {
     ring.cut(&id("r0"), &id("r3"), &[]).await;
     ring.servers[&id("r3")].kill();
     eventually(SOON, "it is not connected to", || async { !client.connected().contains(&id("r3")) }).await;
-    // What becomes of a write that was missed is decided where owners miss one.
-    let _ = run(&client.connection(), &["SET", &format!("{tag}k"), "v"]).await;
-    assert!(client.stats().missed_writes > 0);
+    run_or_error(&client.connection(), &["SET", &format!("{tag}k"), "v"]).await.unwrap();
+    assert_eq!(client.stats().fences, 1, "it is taken out like an owner, before the write is acknowledged");
+    let fenced = client.topology().find(&id("r3")).unwrap().1.state;
+    assert_eq!(fenced, redis_ring::placement::State::Down);
     // And the one that is not named may be where it is.
     ring.servers[&id("r4")].kill();
     assert_eq!(ring.ask::<String>(&id("r0"), cmd("GET").arg(format!("{tag}k"))).await, "v");
