@@ -26,7 +26,7 @@ use super::wire::{Answered, Form, Shape, transaction};
 use super::write::because;
 use super::{Core, InStep, Snapshot, boxed, gated, groups, report};
 use crate::command::{self, Carried, Expect};
-use crate::error::{Error, Outcome};
+use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::{Fault, Link};
 use crate::placement::{MemberIndex, NodeId, Token};
 use crate::policy::Unfenced;
@@ -126,11 +126,18 @@ impl End {
 
     /// Whose answers count where they differ.
     async fn decide(&self, core: &Arc<Core>, ended: &mut Ended, token: Token) {
-        let ruling = fence::arbitrate(core, &self.snapshot, self.owners.all(), token).await;
+        let copies = || ended.others.iter().map(|other| other.copy);
+        let ruling = if fence::step_is_over(core, &self.snapshot, copies(), token).await {
+            let asked: Vec<MemberIndex> = self.owners.all().iter().copied().chain(copies()).collect();
+            fence::arbitrate(core, &self.snapshot, &asked, token).await
+        } else {
+            Ruling::Unsure(Error::new(ErrorKind::Timeout, "the ring moves, and does not come to an end of its step"))
+        };
+        let moves = self.snapshot.is_gated(token);
         let primary = self.snapshot.topology().member(self.owners.primary());
         let others = std::mem::take(&mut ended.others);
         let other = match &ruling {
-            Ruling::Asked => return,
+            Ruling::Asked => return self.lacking(core, ended, others).await,
             Ruling::Other(other) => Some(*other),
             Ruling::Nobody | Ruling::Unsure(_) => None,
         };
@@ -138,6 +145,8 @@ impl End {
             Ruling::Unsure(why) => Some(why),
             Ruling::Asked | Ruling::Other(_) | Ruling::Nobody => None,
         };
+        // What is read in the middle of a transaction only the primary has answered.
+        let alike = !self.atomic || ended.steps.iter().all(Step::copies_itself);
         for Other { step: at, copy, said } in others {
             let (Some(step), Some(done)) = (ended.steps.get(at), ended.done.get_mut(at)) else { continue };
             let replaced = || report::replaced(core, &primary.id, command::name(&step.cmd), why.clone());
@@ -148,13 +157,15 @@ impl End {
             };
             *done = match (other, said) {
                 (Some(other), _) if copy != other => continue,
-                (Some(_), Said::Reply(reply)) if !self.atomic => Done::Replied(reply),
+                (Some(_), Said::Reply(reply)) if alike => Done::Replied(reply),
                 (Some(_), Said::Nothing) if !self.atomic => Done::Again { unknown: false },
                 (None, _) if why.is_none() && !self.atomic && step.copying.may_repeat() => {
                     Done::Again { unknown: true }
                 }
                 // As for a single command: only the order of what both have done is in question.
-                (None, _) if why.is_some() && !refused && core.options.unfenced == Unfenced::Accept => continue,
+                (None, _) if why.is_some() && !refused && !moves && core.options.unfenced == Unfenced::Accept => {
+                    continue;
+                }
                 (Some(_) | None, _) => Done::Failed(replaced()),
             };
             if self.atomic
@@ -163,6 +174,30 @@ impl End {
                 let error = error.clone();
                 ended.done.iter_mut().for_each(|done| *done = Done::Failed(error.clone()));
                 return;
+            }
+        }
+    }
+
+    /// Sees to copies that refused what the primary has executed, as of a single command.
+    async fn lacking(&self, core: &Arc<Core>, ended: &mut Ended, others: Vec<Other>) {
+        for Other { step: at, copy, said } in others {
+            let (Some(step), Some(done)) = (ended.steps.get(at), ended.done.get_mut(at)) else { continue };
+            let refused = matches!(&said, Said::Reply(reply) if step.did_nothing(reply));
+            if !refused || !matches!(done, Done::Replied(reply) if !step.did_nothing(reply)) {
+                continue;
+            }
+            let did_nothing = |reply: &Value| step.did_nothing(reply);
+            if !self.atomic && fence::insist(core, &self.snapshot, copy, &step.cmd, did_nothing).await {
+                continue;
+            }
+            let missed = Missed {
+                misses: vec![Miss::of_copy(copy, Why::Silent)],
+                tokens: step.tokens.all().to_vec(),
+                keys: step.written(),
+                command: command::name(&step.cmd),
+            };
+            if let Err(error) = fence::settle(core, &self.snapshot, &missed).await {
+                *done = Done::Failed(error);
             }
         }
     }

@@ -19,14 +19,14 @@ use super::batch::{Batch, Done, Ended};
 use super::fence;
 use super::owners::Owners;
 use super::read::{hurry, in_order, may_hedge, no_owner, read};
-use super::reply::{Verdict, judge};
+use super::reply::{Verdict, is_error, judge};
 use super::round::Failures;
 use super::steps::Step;
 use super::write::{because, caller_is_gone, deadline, owners, pause};
 use super::{Core, InStep, Senders, Snapshot};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::{Fault, Link};
-use crate::placement::{MemberIndex, Token};
+use crate::placement::{MemberIndex, NodeId, Token};
 use crate::policy::WritePolicy;
 
 /// How many reads of a group that did not answer as one may wait at the same time.
@@ -319,6 +319,32 @@ pub(super) async fn copy_state_of(core: &Arc<Core>, snapshot: InStep, keys: Vec<
     match ran.results.pop().unwrap_or_else(|| Err(lost()))?.extract_error() {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::new(ErrorKind::Server, "the primary does not give its state away").with_source(error)),
+    }
+}
+
+/// As [`copy_state_of`], but from this member alone. `false` if it did not give its state away, and then nobody has got
+/// anything.
+pub(super) async fn copy_state_from(
+    core: &Arc<Core>,
+    mut snapshot: InStep,
+    keys: Vec<Vec<u8>>,
+    member: &NodeId,
+) -> Result<bool, Error> {
+    let step = Step::state_of(keys);
+    let _writing = core.writing(step.tokens.all().iter().copied());
+    let Some(owners) = owners(core, &mut snapshot, step.tokens.first(), &[]) else { return Ok(false) };
+    if snapshot.seat(owners.primary()).node.id() != member {
+        return Ok(false);
+    }
+    let group = Group { owners, steps: vec![(0, step)] };
+    let mut group = Some(group);
+    let begun = poll_fn(|cx| Poll::Ready(group.take().map(|group| begin(core, &snapshot, group, false, cx))));
+    let Some(begun) = begun.await else { return Ok(false) };
+    match begun.task.await.ok().and_then(|mut ended| ended.done.pop()) {
+        Some(Done::Replied(reply)) => Ok(!is_error(&reply)),
+        Some(Done::Again { .. }) => Ok(false),
+        Some(Done::Failed(error)) => Err(error),
+        None => Err(lost().with_outcome(Outcome::Unknown)),
     }
 }
 

@@ -57,6 +57,13 @@ pub(crate) enum Attempt {
     Ended,
 }
 
+/// Whether the copies have what a transaction wrote.
+enum Copied {
+    Yes,
+    /// And neither has anybody else who counts: its primary was taken out of the ring.
+    No,
+}
+
 impl Watched {
     /// Watches keys at their primary.
     ///
@@ -234,11 +241,8 @@ impl Watched {
         let mut replies = match own.batch(wire, self.core.write_ms).await {
             Ok(replies) => replies,
             Err(Fault::Full) => return Err(Error::new(ErrorKind::Timeout, "too many requests wait")),
-            // Whatever it has done counts no more, and the copies have nothing of it: the caller starts over, as if a key had
-            // changed, at the primary of now.
-            Err(_) if fence::counts_no_more(&self.core, &self.member, self.generation).await.unwrap_or(false) => {
-                return Ok(Value::Nil);
-            }
+            // The copies have nothing of it: the caller starts over, as if a key had changed, at the primary of now.
+            Err(_) if self.counts_no_more().await => return Ok(Value::Nil),
             Err(fault) => {
                 // Whether or not it was executed, the copies must have what the primary has.
                 self.settle(written).await;
@@ -257,33 +261,54 @@ impl Watched {
             return server_error(own);
         }
         if reply != Value::Nil && !written.is_empty() {
-            self.copy(own, &snapshot, &written).await?;
+            match self.copy(own, &snapshot, &written).await? {
+                Copied::Yes => {}
+                Copied::No => return Ok(Value::Nil),
+            }
         }
         Ok(reply)
     }
 
+    /// Whether whatever the member has done counts no more.
+    async fn counts_no_more(&self) -> bool {
+        fence::counts_no_more(&self.core, &self.member, self.generation).await.unwrap_or(false)
+    }
+
     /// Gives the copies what was written: those of the ring that it was executed under, though another one may have come
     /// since. Whoever gained the keys in between is named by their primary's gate for whom still lives in the older one.
-    async fn copy(&self, own: &Link, snapshot: &InStep, written: &[Vec<u8>]) -> Result<()> {
+    async fn copy(&self, own: &Link, snapshot: &InStep, written: &[Vec<u8>]) -> Result<Copied> {
         let mut unchanged = Pipeline::new();
         unchanged.cmd("MULTI").cmd("PING").cmd("EXEC").cmd("WATCH").arg(written);
+        let mut have_it = false;
         for _ in 0..COPIED_AT_MOST {
-            let copied = groups::copy_state_of(&self.core, snapshot.clone(), written.to_vec()).await;
-            copied.map_err(|error| error.with_outcome(Outcome::Unknown))?;
-            if !self.is_primary_in(snapshot.clone()) {
-                // Another member's state was copied then, which does not know of the transaction.
-                self.settle(written.to_vec()).await;
-                return Err(self.unknown(&Fault::Late));
-            }
-            let request = Request::begin(self);
-            let replies = own.batch(&unchanged, self.core.write_ms).await;
-            let Ok(replies) = request.end(replies) else { return Err(self.unknown(&Fault::Late)) };
-            if replies.get(2) != Some(&Value::Nil) {
-                return Ok(());
+            let copied = if self.core.fences.is_some() {
+                groups::copy_state_from(&self.core, snapshot.clone(), written.to_vec(), &self.member).await
+            } else {
+                let copied = groups::copy_state_of(&self.core, snapshot.clone(), written.to_vec()).await;
+                // Otherwise another member's state was copied, which does not know of the transaction.
+                copied.map(|()| self.is_primary_in(snapshot.clone()))
+            };
+            let copied = copied.map_err(|error| error.with_outcome(Outcome::Unknown))?;
+            have_it |= copied;
+            let replies = if copied {
+                let request = Request::begin(self);
+                let replies = own.batch(&unchanged, self.core.write_ms).await;
+                request.end(replies).ok()
+            } else {
+                None
+            };
+            match replies {
+                Some(replies) if replies.get(2) == Some(&Value::Nil) => {}
+                Some(_) => return Ok(Copied::Yes),
+                None if self.counts_no_more().await => return Ok(if have_it { Copied::Yes } else { Copied::No }),
+                None => {
+                    self.settle(written.to_vec()).await;
+                    return Err(self.unknown(&Fault::Late));
+                }
             }
         }
         tracing::debug!(node = %self.member, "keys of a transaction were changed as often as they were copied");
-        Ok(())
+        Ok(Copied::Yes)
     }
 
     /// Gives the copies what the member has, if it comes back soon as the process that it was.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::fence::{self, Missed, Ruling, Settled};
+use super::fence::{self, Miss, Missed, Ruling, Settled, Why};
 use super::owners::Owners;
 use super::polling::poll_unconstrained;
 use super::read::{hurry, no_owner};
@@ -213,7 +213,7 @@ impl Write {
             }
             Err(error) => return Ok(Err(error.into())),
         }
-        let answer = if replies.is_empty() { Ok(answer) } else { self.decided(replies).await? };
+        let answer = if replies.is_empty() { Ok(answer) } else { self.decided(replies, &missed.keys).await? };
         if !answer.as_ref().is_ok_and(is_error) {
             fence::wait_out(&self.core, &self.snapshot, &missed).await;
         }
@@ -221,7 +221,7 @@ impl Write {
     }
 
     /// Whose answer counts of those that differ.
-    async fn decided(&self, replies: Vec<(MemberIndex, Value)>) -> Result<RedisResult<Value>, Again> {
+    async fn decided(&self, replies: Vec<(MemberIndex, Value)>, keys: &[Vec<u8>]) -> Result<RedisResult<Value>, Again> {
         let asked: Vec<MemberIndex> = replies.iter().map(|(owner, _)| *owner).collect();
         let ruling = fence::arbitrate(&self.core, &self.snapshot, &asked, self.token).await;
         let core = &self.core;
@@ -238,7 +238,10 @@ impl Write {
                 let copy = other.map_or(primary, |(owner, _)| self.snapshot.seat(owner).node.id());
                 Ok(Err(report::refused(core, copy, answer).into()))
             }
-            Ruling::Asked => Ok(Ok(answer)),
+            Ruling::Asked => Ok(match self.lacking(replies, &answer, keys).await {
+                Ok(()) => Ok(answer),
+                Err(error) => Err(error.into()),
+            }),
             Ruling::Other(other) => {
                 let theirs = replies.find(|(owner, _)| *owner == other).map(|(_, value)| value);
                 Ok(Ok(theirs.unwrap_or(answer)))
@@ -255,6 +258,29 @@ impl Write {
             }
             Ruling::Unsure(_) => Ok(Ok(answer)),
         }
+    }
+
+    /// Sees to copies that refused what the primary has executed. A fence of the primary would undo it: a lock that is held
+    /// there alone would be taken twice.
+    async fn lacking(
+        &self,
+        copies: impl Iterator<Item = (MemberIndex, Value)>,
+        answer: &Value,
+        keys: &[Vec<u8>],
+    ) -> Result<(), Error> {
+        let did_nothing = |value: &Value| is_error(value) || self.no_effect.shown_by(value);
+        if did_nothing(answer) {
+            return Ok(());
+        }
+        let mut misses = Vec::new();
+        for (copy, _) in copies.filter(|(_, value)| did_nothing(value)) {
+            if !fence::insist(&self.core, &self.snapshot, copy, &self.cmd, did_nothing).await {
+                misses.push(Miss::of_copy(copy, Why::Silent));
+            }
+        }
+        let command = command::name(&self.cmd);
+        let missed = Missed { misses, tokens: vec![self.token], keys: keys.to_vec(), command };
+        fence::settle(&self.core, &self.snapshot, &missed).await.map(|_| ())
     }
 
     /// Writes until an owner has answered.

@@ -11,12 +11,14 @@ use redis_ring::policy::Timeouts;
 use redis_ring::{RingClient, RingClientBuilder};
 use tokio::task::AbortHandle;
 
-use super::{SOON, eventually, redis_servers, unique_root};
+use super::{FaultProxy, SOON, eventually, redis_servers, unique_root};
 
 /// Servers named `redis-0`, `redis-1`, …
 pub struct ZkRing {
     pub url: String,
     pub servers: BTreeMap<NodeId, RedisServer>,
+    /// What stands between the clients and each server, if anything does.
+    pub proxies: BTreeMap<NodeId, FaultProxy>,
     agents: BTreeMap<NodeId, AbortHandle>,
 }
 
@@ -39,14 +41,26 @@ impl ZkRing {
 
     /// Founds a ring of these servers.
     pub async fn start_with(zookeeper: &ZooKeeperServer, config: &Config, servers: Vec<RedisServer>) -> ZkRing {
+        ZkRing::found(zookeeper, config, servers, false).await
+    }
+
+    /// Likewise, and clients reach the servers through proxies. Agents never do.
+    pub async fn behind_proxies(zookeeper: &ZooKeeperServer, count: usize) -> ZkRing {
+        ZkRing::found(zookeeper, &Config::default(), redis_servers(count).await, true).await
+    }
+
+    async fn found(zookeeper: &ZooKeeperServer, config: &Config, servers: Vec<RedisServer>, proxied: bool) -> ZkRing {
         let count = servers.len();
         let url = zookeeper.url(&unique_root());
         let store =
             Store::open(&url.parse::<RingUrl>().expect("a URL"), &membership_options()).await.expect("ZooKeeper");
         store.init(config, u32::try_from(count).expect("a count")).await.expect("a new ring");
-        let mut ring = ZkRing { url, servers: BTreeMap::new(), agents: BTreeMap::new() };
+        let mut ring = ZkRing { url, servers: BTreeMap::new(), proxies: BTreeMap::new(), agents: BTreeMap::new() };
         for (n, server) in servers.into_iter().enumerate() {
             let id = NodeId::new(&format!("redis-{n}")).expect("a name");
+            if proxied {
+                ring.proxies.insert(id.clone(), FaultProxy::start(server.addr()).await);
+            }
             ring.servers.insert(id.clone(), server);
             ring.start_agent(&id);
         }
@@ -57,12 +71,19 @@ impl ZkRing {
         let redis = format!("redis://{}", self.servers[id].addr()).parse().expect("an address");
         let mut options = AgentOptions::new(self.url.parse().expect("a URL"), id.clone(), redis);
         options.membership = membership_options();
+        options.announce =
+            self.proxies.get(id).map(|proxy| format!("redis://{}", proxy.addr()).parse().expect("an address"));
         let agent = tokio::spawn(async move {
             if let Err(error) = Agent::run(options, std::future::pending()).await {
                 panic!("the agent ends: {error:?}");
             }
         });
         self.agents.insert(id.clone(), agent.abort_handle());
+    }
+
+    /// From now on nobody but clients changes the ring. To be called when they are connected, since agents open the gates.
+    pub fn stop_agents(&mut self) {
+        std::mem::take(&mut self.agents).values().for_each(AbortHandle::abort);
     }
 
     /// Ends an agent at once, wherever it is.

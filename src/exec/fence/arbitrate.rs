@@ -3,12 +3,20 @@
 //! A client that lags behind a fence asks a primary that is none any more, and that still answers. What shows it is the copy,
 //! which is the primary by now: it does not answer alike. So whoever meets that asks for the newest ring *after* the replies.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::super::{Core, Snapshot};
+use redis::{Cmd, Value};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::{Core, InStep, Snapshot};
 use super::judge::adopted;
 use crate::error::Error;
-use crate::placement::{MemberIndex, Token};
+use crate::placement::{MemberIndex, Phase, Step, Token};
+
+/// How long an answer may wait for the ring to leave a step.
+const STEP: Duration = Duration::from_secs(1);
 
 /// Whose answer counts.
 #[derive(Debug)]
@@ -52,4 +60,63 @@ pub(in crate::exec) async fn arbitrate(
     // The ring has flipped away from it, and it has taken the writes of those who do not know yet until then.
     let is_written = same_life(*primary).is_some_and(|now| newest.writers(token).any(|writer| writer == now));
     if is_written { Ruling::Asked } else { Ruling::Nobody }
+}
+
+/// Waits for the ring to leave `syncing` where a member that gains the key, and is to be its primary, has answered otherwise
+/// than the primary. All who are in doubt have to be told by the same one of the two, and only the end of the step says by
+/// which: who asked before it and who asks after it would be told the same number twice. `false` if it takes too long.
+pub(in crate::exec) async fn step_is_over(
+    core: &Core,
+    snapshot: &Snapshot,
+    others: impl Iterator<Item = MemberIndex>,
+    token: Token,
+) -> bool {
+    let heir = match (snapshot.topology.phase(), snapshot.topology.next()) {
+        (Phase::Syncing, Some(next)) => next.owners(token).first().copied(),
+        (Phase::Founding { .. } | Phase::Still | Phase::Filling | Phase::Syncing | Phase::Retiring, _) => None,
+    };
+    if heir.is_none()
+        || heir == snapshot.topology.writers(token).next()
+        || !others.into_iter().any(|it| Some(it) == heir)
+    {
+        return true;
+    }
+    timeout(STEP, left(core, snapshot.step)).await.is_ok()
+}
+
+async fn left(core: &Core, step: Step) {
+    loop {
+        // A waiter registered before looking misses no change.
+        let mut changed = pin!(core.changed.notified());
+        changed.as_mut().enable();
+        if core.snapshot.load().step > step {
+            return;
+        }
+        changed.await;
+    }
+}
+
+/// Has a copy execute what it refused and the primary has executed. What stood in its way may be about to be taken away by
+/// somebody whose command has not arrived yet: a lock that was given back, and taken at the primary. Whether it has it now.
+pub(in crate::exec) async fn insist(
+    core: &Core,
+    snapshot: &Arc<Snapshot>,
+    copy: MemberIndex,
+    cmd: &Cmd,
+    did_nothing: impl Fn(&Value) -> bool,
+) -> bool {
+    let held = InStep::with(core, snapshot);
+    let Some(link) = snapshot.seat(copy).link().filter(|_| held.step == snapshot.step) else { return false };
+    let until = Instant::now() + core.options.connect.timeouts.probe;
+    let mut pause = Duration::from_millis(1);
+    while Instant::now() < until {
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(20));
+        match link.copy(cmd, core.write_ms).await {
+            Ok(value) if did_nothing(&value) => {}
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+    false
 }

@@ -24,7 +24,7 @@ use crate::membership::Arbiter;
 use crate::placement::{Generation, MemberIndex, NodeId, State, Token};
 use crate::policy::Unfenced;
 
-pub(super) use arbitrate::{Ruling, arbitrate};
+pub(super) use arbitrate::{Ruling, arbitrate, insist, step_is_over};
 use debts::Debts;
 use judge::{Judging, Verdict};
 pub(super) use wait_out::{Lapse, last_end, wait_out};
