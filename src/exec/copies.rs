@@ -25,6 +25,9 @@ use crate::error::Error;
 use crate::node::{Fault, Link};
 use crate::placement::{MemberIndex, Token};
 
+/// Between two looks whether a member that gains keys is connected.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 /// What the copies made of the steps.
 #[derive(Default)]
 pub(super) struct Settled {
@@ -78,6 +81,26 @@ impl Message<'_> {
 type Copy<'b> = (MemberIndex, &'b Arc<Link>, &'b Message<'b>);
 
 impl Batch {
+    /// The connection to a member that gains keys. It came back a moment ago, and each client connects to it in its own
+    /// time: one that was not awaited would throw it out of the ring.
+    async fn link_of_gainer(&self, gainer: MemberIndex) -> Option<Arc<Link>> {
+        let step = self.snapshot.topology.step();
+        let fit = |link: &Arc<Link>| link.is_open() && link.is_open_to(step);
+        let until = Instant::now() + self.core.options.connect.timeouts.connect;
+        loop {
+            let node = &self.snapshot.seat(gainer).node;
+            if let Some(link) = self.link(gainer).filter(|link| fit(link)).cloned().or_else(|| node.link().filter(fit))
+            {
+                return Some(link);
+            }
+            if Instant::now() >= until || self.core.topology().step() != step {
+                return None;
+            }
+            node.hurry();
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
     /// Sends the copies what they get, and looks at what they say. `groups` says how many commands that is of each step,
     /// and `gained` which steps members get that gain keys.
     pub(super) async fn carry(
@@ -96,8 +119,9 @@ impl Batch {
         let parts: Vec<(MemberIndex, Message<'_>)> = parts.filter(|(_, message)| !message.carried.is_empty()).collect();
         let mut copies: Vec<Copy<'_>> = self.copies().into_iter().map(|(copy, link)| (copy, link, &message)).collect();
         let mut missed = Vec::new();
-        for (gainer, part) in &parts {
-            match self.link(*gainer).filter(|link| link.is_open()) {
+        let links = join_all(parts.iter().map(|(gainer, _)| self.link_of_gainer(*gainer))).await;
+        for ((gainer, part), link) in parts.iter().zip(&links) {
+            match link {
                 Some(link) => copies.push((*gainer, link, part)),
                 // Everything else has been copied to it, and this is not in that.
                 None => missed.push(Miss::of_copy(*gainer, Why::Silent)),

@@ -110,6 +110,8 @@ impl Client {
 
 /// The client process itself; returns when its parent closes its input.
 pub async fn run(number: usize, url: &str) {
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info,redis_ring::exec::fence=debug".to_owned());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
     let ring = ring::open(url).await;
     let mut orders = orders();
     let mut working: Option<Working> = None;
