@@ -17,6 +17,7 @@ mod last;
 mod report;
 mod ring;
 mod run;
+mod stalls;
 mod table;
 mod workloads;
 

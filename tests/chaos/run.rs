@@ -13,6 +13,7 @@ use crate::history::{self, Op, Workload, now};
 use crate::last;
 use crate::report::{self, Rows};
 use crate::ring::{Member, Ring, Shape};
+use crate::stalls::Stalls;
 use crate::workloads::Space;
 
 /// Who there is, and what they do.
@@ -89,6 +90,7 @@ pub struct Run {
     round: Round,
     rounds: usize,
     begun: Instant,
+    stalls: Stalls,
     /// How long the ring may take to be whole again.
     pub patience: Duration,
     pub results: Results,
@@ -116,8 +118,19 @@ impl Run {
             rate: setup.rate,
             plain: setup.plain,
         };
-        let results = Results::default();
-        Run { ring, clients, own, folder: folder.to_owned(), round, rounds: 0, begun, patience: HEALED_WITHIN, results }
+        let (results, stalls) = (Results::default(), Stalls::watch());
+        Run {
+            ring,
+            clients,
+            own,
+            folder: folder.to_owned(),
+            round,
+            rounds: 0,
+            stalls,
+            begun,
+            patience: HEALED_WITHIN,
+            results,
+        }
     }
 
     /// Load, the faults one after the other, and all checks. `false` when it is no use to go on.
@@ -200,7 +213,8 @@ impl Run {
         window.whole = healed.clone().unwrap_or_else(|_| now());
         let (lasted, healing) = (window.ended - window.begun, window.whole - window.ended);
         let (lasted, healing) = (check::seconds(lasted), check::seconds(healing));
-        self.say(&format!("{} of redis-{member}: {lasted:.1} s, whole after {healing:.1} s", fault.name()));
+        let name = fault.name();
+        self.say(&format!("{name} of redis-{member}: {lasted:.1} s, whole after {healing:.1} s{}", self.stalls.take()));
         (window, healed.map(|_| ()))
     }
 
