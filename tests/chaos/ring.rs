@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, RedisError, cmd};
 use redis_ring::local::{Process, RedisOptions, RedisServer, Signal, ZooKeeperOptions, ZooKeeperServer};
 use redis_ring::membership::{MembershipOptions, RingUrl, Store};
 use redis_ring::placement::NodeId;
 use redis_ring::policy::Timeouts;
 use redis_ring::{RingClient, membership::records::MemberRecord};
+
+use tokio::sync::Mutex;
 
 use crate::support::{FaultProxy, direct, redis_with};
 
@@ -24,6 +27,7 @@ pub struct Member {
     /// What others reach it by, where there is one; its own agent does not.
     pub proxy: Option<FaultProxy>,
     agent: Process,
+    asking: Mutex<Option<MultiplexedConnection>>,
     /// What starts it, and where it says what it does.
     command: Command,
     log: PathBuf,
@@ -138,7 +142,7 @@ impl Member {
         }
         let log = folder.join(format!("{id}.log"));
         let agent = agent(&mut command, &log);
-        Member { id, server, proxy, agent, command, log, settings }
+        Member { id, server, proxy, agent, asking: Mutex::default(), command, log, settings }
     }
 
     /// Ends the agent as its service manager does, and starts it again: it has forgotten how often its member came back,
@@ -159,13 +163,24 @@ impl Member {
         }
     }
 
-    /// Asks the server itself. Its agent may end this connection, as it ends all others.
+    /// Asks the server itself, on one connection for as long as it holds: its agent ends it with all others.
     async fn ask<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, String> {
+        let mut asking = self.asking.lock().await;
         let said = async {
-            let client = redis::Client::open(self.server.url())?;
-            cmd.query_async(&mut client.get_multiplexed_async_connection().await?).await
+            if asking.is_none() {
+                let client = redis::Client::open(self.server.url())?;
+                *asking = Some(client.get_multiplexed_async_connection().await?);
+            }
+            match asking.as_mut() {
+                Some(connection) => cmd.query_async(connection).await,
+                None => Err((redis::ErrorKind::Client, "no connection").into()),
+            }
         };
-        said.await.map_err(|error: RedisError| format!("{} does not answer: {error}", self.id))
+        let said = said.await;
+        if said.is_err() {
+            *asking = None;
+        }
+        said.map_err(|error: RedisError| format!("{} does not answer: {error}", self.id))
     }
 
     /// What the server holds in this moment is what it will come back with, unless it is told otherwise.

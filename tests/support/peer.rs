@@ -24,13 +24,12 @@ fn hex(addr: SocketAddr) -> Option<String> {
     Some(format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port()))
 }
 
-/// `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …`
+/// `sl: local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …`. A busy machine has thousands of lines, so
+/// they are searched as one text.
 fn inode<'a>(table: &'a str, local: &str, remote: &str) -> Option<&'a str> {
-    table.lines().skip(1).find_map(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        let found = fields.next()? == local && fields.next()? == remote;
-        found.then(|| fields.nth(6)).flatten().filter(|inode| *inode != "0")
-    })
+    let found = table.find(&format!(" {local} {remote} "))?;
+    let line = table[found..].lines().next()?;
+    line.split_ascii_whitespace().nth(7).filter(|inode| *inode != "0")
 }
 
 fn holds(pid: u32, socket: &str) -> bool {

@@ -242,17 +242,19 @@ impl Acceptor {
 
     /// `cuts` are those that have been carried out: one that is asked for and not yet carried out ends this one as well.
     fn serve(&self, client: TcpStream, cuts: u64, connections: &mut JoinSet<()>) {
-        let control = self.commands.borrow().clone();
-        let who = if control.pids.is_empty() { None } else { peer::process_of(&client, &control.pids) };
-        if who.is_some() && control.mode_of(who) == Mode::Refuse {
-            // One that is gone already is as good as refused.
-            let _ = client.set_zero_linger();
-            return;
-        }
-        let commands = Commands { control: self.commands.clone(), who };
+        let (control, target) = (self.commands.clone(), Arc::clone(&self.target));
         let open = Open::new(Arc::clone(&self.counters));
-        let born = Control { cuts, ..control }.cuts_of(who);
-        connections.spawn(connection(client, Arc::clone(&self.target), commands, born, open));
+        connections.spawn(async move {
+            let now = control.borrow().clone();
+            let Some((client, who)) = told_apart(client, Arc::clone(&now.pids)).await else { return };
+            if who.is_some() && now.mode_of(who) == Mode::Refuse {
+                // One that is gone already is as good as refused.
+                let _ = client.set_zero_linger();
+                return;
+            }
+            let born = Control { cuts, ..now }.cuts_of(who);
+            connection(client, target, Commands { control, who }, born, open).await;
+        });
     }
 
     async fn listen(&mut self, mode: Mode) {
@@ -291,6 +293,18 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// Whose a connection is. The system is asked beside the runtime: when all connect at once, others must not wait for that.
+async fn told_apart(client: TcpStream, pids: Arc<BTreeSet<u32>>) -> Option<(TcpStream, Option<u32>)> {
+    if pids.is_empty() {
+        return Some((client, None));
+    }
+    let asked = tokio::task::spawn_blocking(move || {
+        let who = peer::process_of(&client, &pids);
+        (client, who)
+    });
+    asked.await.ok()
 }
 
 /// What one connection is told.
