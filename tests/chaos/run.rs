@@ -14,6 +14,7 @@ use crate::last;
 use crate::report::{self, Rows};
 use crate::ring::{Member, Ring, Shape};
 use crate::stalls::Stalls;
+use crate::support::{SOON, eventually};
 use crate::workloads::Space;
 
 /// Who there is, and what they do.
@@ -109,6 +110,8 @@ impl Run {
             proxy.tell_apart(clients.iter().map(Client::pid)).await;
             // A connection is somebody's from its beginning.
             proxy.cut().await;
+            let all = clients.len() as u64;
+            eventually(SOON, "every client is known to the proxy", || async { proxy.counts().told_apart >= all }).await;
         }
         let own = ring.client().await;
         let round = Round {

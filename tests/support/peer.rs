@@ -29,7 +29,7 @@ fn hex(addr: SocketAddr) -> Option<String> {
 fn inode<'a>(table: &'a str, local: &str, remote: &str) -> Option<&'a str> {
     let found = table.find(&format!(" {local} {remote} "))?;
     let line = table[found..].lines().next()?;
-    line.split_ascii_whitespace().nth(7).filter(|inode| *inode != "0")
+    line.split_ascii_whitespace().nth(8).filter(|inode| *inode != "0")
 }
 
 fn holds(pid: u32, socket: &str) -> bool {

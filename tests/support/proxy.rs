@@ -56,6 +56,8 @@ pub enum Mode {
 pub struct Counts {
     /// Connections accepted.
     pub accepted: u64,
+    /// Of these, connections of processes that are told apart.
+    pub told_apart: u64,
     /// Connections there are now.
     pub open: u64,
     /// Bytes handed to the server.
@@ -134,6 +136,7 @@ impl FaultProxy {
         let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
         Counts {
             accepted: read(&self.counters.accepted),
+            told_apart: read(&self.counters.told_apart),
             open: read(&self.counters.open),
             request_bytes: read(&self.counters.request_bytes),
             reply_bytes: read(&self.counters.reply_bytes),
@@ -184,6 +187,7 @@ impl Control {
 #[derive(Debug, Default)]
 struct Counters {
     accepted: AtomicU64,
+    told_apart: AtomicU64,
     open: AtomicU64,
     request_bytes: AtomicU64,
     reply_bytes: AtomicU64,
@@ -247,6 +251,7 @@ impl Acceptor {
         connections.spawn(async move {
             let now = control.borrow().clone();
             let Some((client, who)) = told_apart(client, Arc::clone(&now.pids)).await else { return };
+            open.0.told_apart.fetch_add(u64::from(who.is_some()), Ordering::SeqCst);
             if who.is_some() && now.mode_of(who) == Mode::Refuse {
                 // One that is gone already is as good as refused.
                 let _ = client.set_zero_linger();
