@@ -24,7 +24,7 @@ use super::steps::{Copying, Step};
 use super::stripe::{Home, Ticket};
 use super::wire::{Answered, Form, Shape, transaction};
 use super::write::because;
-use super::{Core, InStep, Snapshot, boxed, gated, groups, report};
+use super::{Core, InStep, boxed, gated, groups, report};
 use crate::command::{self, Carried, Expect};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::{Fault, Link};
@@ -78,9 +78,9 @@ impl Ended {
     }
 
     /// Gives the copies the state of the keys of what could not be told.
-    async fn told(mut self, core: &Arc<Core>) -> Ended {
+    async fn told(mut self, core: &Arc<Core>, snapshot: &InStep) -> Ended {
         for key in std::mem::take(&mut self.untold) {
-            if let Err(error) = Box::pin(groups::copy_state(core, vec![key])).await {
+            if let Err(error) = Box::pin(groups::copy_state_of(core, snapshot.clone(), vec![key])).await {
                 let error = error.with_outcome(Outcome::Unknown);
                 self.done.iter_mut().for_each(|done| *done = Done::Failed(error.clone()));
             }
@@ -91,7 +91,9 @@ impl Ended {
 
 /// What is needed of a batch when it has ended.
 struct End {
-    snapshot: Arc<Snapshot>,
+    /// Held to the end: until the copies have what only their primary can tell, and whoever missed something is seen to, the
+    /// ring must not go on to where another member's state would be taken for it.
+    snapshot: InStep,
     owners: Owners,
     command: &'static str,
     atomic: bool,
@@ -228,12 +230,8 @@ impl Batch {
             self.steps.iter_mut().for_each(|step| step.make_absolute(clock));
         }
         let core = Arc::clone(&self.core);
-        let end = End {
-            snapshot: Arc::clone(&self.snapshot),
-            owners: self.owners,
-            command: self.name(),
-            atomic: self.atomic,
-        };
+        let end =
+            End { snapshot: self.snapshot.clone(), owners: self.owners, command: self.name(), atomic: self.atomic };
         let stripes = core.stripes.clone();
         let mut locked = stripes.lock_all(&tokens);
         let at_once = self.is_absolute() && tokens.iter().all(|token| locked.is_free(*token));
@@ -257,7 +255,7 @@ impl Batch {
                 Poll::Ready(ended) => ended,
                 Poll::Pending => running.await,
             };
-            let ended = ended.told(&core).await;
+            let ended = ended.told(&core, &end.snapshot).await;
             if ended.misses.is_empty() && ended.others.is_empty() && !end.snapshot.is_unsettled() {
                 return ended;
             }

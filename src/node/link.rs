@@ -118,11 +118,10 @@ impl Link {
         self.step.fetch_max(step.0, Ordering::SeqCst);
         let mut cmd = redis::cmd("CLIENT");
         cmd.arg("SETNAME").arg(name);
-        match self.probe(&cmd, at_most_ms).await {
-            // One that cannot be renamed would hold up the ring's move until it is killed; a new one has the new name.
-            Ok(Value::ServerError(_)) => self.close(),
-            // It stands in the connection's queue, and is executed with what stands before it.
-            Ok(_) | Err(_) => {}
+        // One that cannot be renamed would hold up the ring's move until it is killed; a new one has the new name. Without an
+        // answer it stands in the connection's queue, and is executed with what stands before it.
+        if let Ok(Value::ServerError(_)) = self.probe(&cmd, at_most_ms).await {
+            self.close();
         }
     }
 

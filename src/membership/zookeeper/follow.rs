@@ -135,7 +135,7 @@ enum Trigger {
     /// A member is to be taken out.
     Fence(Call),
     /// A server keeps newer records.
-    Offered(Snapshot),
+    Offered(Box<Snapshot>),
     /// The session's state changed.
     State(zk::SessionState),
 }
@@ -173,7 +173,7 @@ impl Follower {
                     continue;
                 }
                 Trigger::Offered(snapshot) => {
-                    self.take_over(snapshot).await;
+                    self.take_over(*snapshot).await;
                     continue;
                 }
                 Trigger::Asked => {
@@ -262,7 +262,7 @@ impl Follower {
             () = fired(ring) => Trigger::Changed,
             () = fired(config) => Trigger::Changed,
             call = fencing => Trigger::Fence(call),
-            snapshot = newer => Trigger::Offered(snapshot),
+            snapshot = newer => Trigger::Offered(Box::new(snapshot)),
             () = reading => Trigger::Asked,
             () = retry => Trigger::Changed,
         }
@@ -290,7 +290,7 @@ impl Follower {
                 Trigger::Asked
             }
             snapshot = newer(Arc::clone(&self.hints), self.shown.founded_at, self.shown.epoch) => {
-                Trigger::Offered(snapshot)
+                Trigger::Offered(Box::new(snapshot))
             }
         }
     }
