@@ -6,11 +6,12 @@ mod fills;
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fills::{
-    MEMBER, Two, Writers, ask, caught_up, copier, cut, endpoint, gains, holds, patient, reaches, slow_to_tell,
-    source_is_clean,
+    MEMBER, Two, Writers, ask, caught_up, copier, cut, endpoint, gains, holds, is_named, patient, reaches,
+    slow_to_tell, source_is_clean,
 };
 use redis::{Value, cmd, pipe};
 use redis_ring::agent::fill::{Copier, CutError, Ended, Limits, PAUSES, State, Without};
@@ -273,4 +274,251 @@ async fn more_changes_than_are_remembered_are_found_by_looking_at_all_keys_again
     caught_up(&copier).await;
     cut(&copier, 1).await;
     two.are_equal().await;
+}
+
+/// Keys of each type that has pieces, and one of a type that has none.
+async fn prefill_large(addr: &str, elements: u32, bytes: usize) {
+    let mut connection = direct::connect(addr).await;
+    let text: Vec<u8> = (0..bytes).map(|_| fastrand::u8(..)).collect();
+    let () = cmd("SET").arg("g:string").arg(text).query_async(&mut connection).await.unwrap();
+    for from in (0..elements).step_by(1000) {
+        let mut some = pipe();
+        let range = from..from + 1000;
+        some.cmd("HSET").arg("g:hash").arg(range.clone().map(|i| (format!("field {i}"), i)).collect::<Vec<_>>());
+        some.cmd("SADD").arg("g:set").arg(range.clone().map(|i| format!("member {i}")).collect::<Vec<_>>());
+        some.cmd("RPUSH").arg("g:list").arg(range.clone().map(|i| format!("element {i}")).collect::<Vec<_>>());
+        some.cmd("ZADD")
+            .arg("g:zset")
+            .arg(range.clone().map(|i| (f64::from(i) / 7.0, format!("member {i}"))).collect::<Vec<_>>());
+        for i in range {
+            some.cmd("XADD").arg("g:stream").arg(format!("{}-1", i + 1)).arg("field").arg(format!("a value {i}"));
+        }
+        let _: () = some.query_async(&mut connection).await.unwrap();
+    }
+    let mut rest = pipe();
+    for key in ["g:hash", "g:string"] {
+        rest.cmd("PEXPIREAT").arg(key).arg(4_000_000_000_789_u64);
+    }
+    rest.cmd("XGROUP").arg("CREATE").arg("g:stream").arg("group").arg("5-1");
+    let _: () = rest.query_async(&mut connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn large_keys_are_copied_in_pieces() {
+    let two = Two::start().await;
+    prefill_large(&two.source.addr(), 30_000, 8 << 20).await;
+    let mut target = direct::connect(&two.target.addr()).await;
+    ask(&mut target, &["SET", "__rr:fill:of-a-predecessor", "x"]).await;
+    ask(&mut target, &["SADD", "g:hash", "of another type"]).await;
+    let limits = Limits { large_bytes: 200_000, ..patient() };
+    let (elements, bytes) = (limits.piece_elements, limits.piece_bytes);
+    let copier = two.copier(limits);
+    caught_up(&copier).await;
+    cut(&copier, 1).await;
+    two.are_equal().await;
+    // The stream alone is taken as a whole.
+    let calls = async |name| direct::calls(&two.source.addr(), name).await;
+    assert_eq!((calls("dump").await, direct::calls(&two.target.addr(), "restore").await), (1, 1));
+    for name in ["hscan", "sscan", "zscan", "lrange"] {
+        assert!(calls(name).await >= 30_000 / elements, "{name}: {}", calls(name).await);
+    }
+    assert!(calls("getrange").await >= (8 << 20) / bytes);
+    for name in ["hset", "sadd", "zadd", "rpush"] {
+        assert!(direct::calls(&two.target.addr(), name).await >= 30_000 / elements, "{name}");
+    }
+    let own: Vec<String> = direct::ask(&two.target.addr(), cmd("KEYS").arg("__rr:*")).await;
+    assert_eq!(own, ["__rr:fill:of-a-predecessor"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_keys_that_change_all_the_time_are_equal_after_the_cut() {
+    let two = Two::start().await;
+    prefill_large(&two.source.addr(), 10_000, 1 << 20).await;
+    let (source, target) = (two.source.addr(), two.target.addr());
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let writer = tokio::spawn(async move {
+        let (mut source, mut target) = (direct::connect(&source).await, direct::connect(&target).await);
+        let mut named = 0;
+        for i in 0.. {
+            let write = match i % 5 {
+                0 => cmd("HSET").arg("g:hash").arg(format!("new {i}")).arg(i).take(),
+                1 => cmd("LPUSH").arg("g:list").arg(i).take(),
+                2 => cmd("SREM").arg("g:set").arg(format!("member {i}")).take(),
+                3 => cmd("ZINCRBY").arg("g:zset").arg(1).arg(format!("member {}", i % 50)).take(),
+                _ => cmd("SETRANGE").arg("g:string").arg(i * 100).arg("changed").take(),
+            };
+            let mut group = pipe();
+            group.atomic().cmd("HEXISTS").arg("__rr:gate").arg("cut:m").add_command(write.clone());
+            let (found, _): (bool, Value) = group.query_async(&mut source).await.unwrap();
+            if found {
+                let _: Value = write.query_async(&mut target).await.unwrap();
+                named += 1;
+            }
+            if *stopped.borrow() && named > 50 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let copier = two.copier(Limits { large_bytes: 100_000, piece_bytes: 20_000, ..patient() });
+    caught_up(&copier).await;
+    cut(&copier, 1).await;
+    stop.send_replace(true);
+    writer.await.unwrap();
+    two.are_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_gainers_cut_one_after_the_other() {
+    let two = Two::start().await;
+    let other = support::redis().await;
+    prefill(&two.source.addr(), 1000).await;
+    let writers = Writers::among(&two.source, &[(MEMBER, &two.target), ("n", &other)], 4, 1).await;
+    let first = two.copier(patient());
+    let second = copier(&two.source.addr(), &other.addr(), patient());
+    tokio::join!(caught_up(&first), caught_up(&second));
+    let (m, n) = (id(MEMBER), id("n"));
+    let both = tokio::join!(first.cut(1, &m, PAUSES.0), second.cut(1, &n, PAUSES.0));
+    assert!(both.0.is_ok() && both.1.is_ok(), "{both:?}");
+    writers.write_some(300).await;
+    writers.end().await;
+    two.are_equal().await;
+    Two { source: two.source, target: other }.are_equal().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_another_holds_is_left_to_it() {
+    let two = Two::start().await;
+    prefill(&two.source.addr(), 100).await;
+    let copier = two.copier(patient());
+    caught_up(&copier).await;
+    let mut source = direct::connect(&two.source.addr()).await;
+    ask(&mut source, &["SET", "__rr:cut", "other", "PX", "60000"]).await;
+    let refused = copier.cut(1, &id(MEMBER), PAUSES.0).await;
+    assert!(matches!(refused, Err(CutError::NotYet(_))), "{refused:?}");
+    assert_eq!(ask(&mut source, &["GET", "__rr:cut"]).await, Value::BulkString(b"other".to_vec()));
+    ask(&mut source, &["DEL", "__rr:cut"]).await;
+    ask(&mut source, &["SET", "g:k:1", "new"]).await;
+    copier.cut(1, &id(MEMBER), PAUSES.0).await.unwrap();
+    two.are_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_void_cut_is_seen_by_no_writer_and_can_be_tried_again() {
+    // A machine that stands still may be too late to take it back unseen, and then says so.
+    for _ in 0..10 {
+        let two = Two::start().await;
+        prefill(&two.source.addr(), 100).await;
+        let writers = Writers::start(&two, 4, 3).await;
+        // What was told comes too late for a short pause, and in time for a long one.
+        let source = slow_to_tell(two.source.addr(), Duration::from_millis(900)).await;
+        let copier = copier(&source, &two.target.addr(), patient());
+        caught_up(&copier).await;
+        let void = match copier.cut(3, &id(MEMBER), Duration::from_millis(600)).await {
+            Err(CutError::Void(void)) => void,
+            other => panic!("{other:?}"),
+        };
+        assert!(void.pause >= Duration::from_millis(1200), "{void:?}");
+        source_is_clean(&two.source.addr()).await;
+        writers.write_some(100).await;
+        if void.seen {
+            assert_eq!(*copier.state().borrow(), State::Ended(Ended::Void));
+            continue;
+        }
+        assert_eq!(writers.named.load(Ordering::Relaxed), 0);
+        copier.cut(3, &id(MEMBER), PAUSES.1).await.unwrap();
+        writers.write_some(200).await;
+        assert!(writers.end().await > 0);
+        two.are_equal().await;
+        return;
+    }
+    panic!("each of ten cuts was seen");
+}
+
+#[tokio::test]
+async fn a_pause_that_somebody_else_has_ended_makes_the_cut_void() {
+    let two = Two::start().await;
+    prefill(&two.source.addr(), 100).await;
+    let slow = slow_to_tell(two.source.addr(), Duration::from_millis(400)).await;
+    let copier = copier(&slow, &two.target.addr(), patient());
+    caught_up(&copier).await;
+    let (addr, member) = (two.source.addr(), id(MEMBER));
+    let meddle = async {
+        is_named(&addr).await;
+        let mut source = direct::connect(&addr).await;
+        ask(&mut source, &["CLIENT", "UNPAUSE"]).await;
+        ask(&mut source, &["SET", "g:k:1", "in the pause"]).await;
+    };
+    let (made, ()) = tokio::join!(copier.cut(1, &member, PAUSES.1), meddle);
+    assert!(matches!(&made, Err(CutError::Void(void)) if void.seen), "{made:?}");
+    source_is_clean(&addr).await;
+    assert_eq!(*copier.state().borrow(), State::Ended(Ended::Void));
+    assert_eq!(copier.cut(1, &member, PAUSES.1).await, Err(CutError::Ended(Ended::Void)));
+}
+
+#[tokio::test]
+async fn a_cut_that_is_given_up_is_taken_back() {
+    for drop_all in [false, true] {
+        let two = Two::start().await;
+        prefill(&two.source.addr(), 100).await;
+        let slow = slow_to_tell(two.source.addr(), Duration::from_millis(400)).await;
+        let copier = copier(&slow, &two.target.addr(), patient());
+        caught_up(&copier).await;
+        let (addr, member) = (two.source.addr(), id(MEMBER));
+        tokio::select! {
+            made = copier.cut(1, &member, PAUSES.1) => panic!("{made:?}"),
+            () = is_named(&addr) => {}
+        }
+        if drop_all {
+            drop(copier);
+        } else {
+            reaches(&copier, "its end", |state| *state == State::Ended(Ended::Void)).await;
+        }
+        source_is_clean(&addr).await;
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_lost_in_the_pause_is_not_left_with_a_name() {
+    let two = Two::start().await;
+    prefill(&two.source.addr(), 100).await;
+    let proxy = FaultProxy::start(two.source.addr()).await;
+    let copier = copier(&proxy.addr(), &two.target.addr(), patient());
+    caught_up(&copier).await;
+    let (addr, member) = (two.source.addr(), id(MEMBER));
+    proxy.set(Mode::Delay { requests: Duration::ZERO, replies: Duration::from_millis(300) }).await;
+    let meddle = async {
+        is_named(&addr).await;
+        proxy.set(Mode::Pass).await;
+        proxy.cut().await;
+    };
+    let (made, ()) = tokio::join!(copier.cut(1, &member, PAUSES.1), meddle);
+    assert!(matches!(&made, Err(CutError::Void(void)) if void.seen), "{made:?}");
+    source_is_clean(&addr).await;
+}
+
+#[tokio::test]
+async fn a_source_over_its_memory_limit_can_be_cut() {
+    let two = Two::start().await;
+    prefill(&two.source.addr(), 1000).await;
+    let mut source = direct::connect(&two.source.addr()).await;
+    ask(&mut source, &["CONFIG", "SET", "maxmemory", "500kb"]).await;
+    assert!(matches!(ask(&mut source, &["SET", "g:k:1", "x"]).await, Value::ServerError(_)), "it is full");
+    let copier = two.copier(patient());
+    caught_up(&copier).await;
+    ask(&mut source, &["DEL", "g:k:1"]).await;
+    cut(&copier, 1).await;
+    two.are_equal().await;
+    let limit: BTreeMap<String, u64> = direct::ask(&two.source.addr(), cmd("CONFIG").arg("GET").arg("maxmemory")).await;
+    assert_eq!(limit["maxmemory"], 500 << 10);
+}
+
+#[tokio::test]
+async fn a_copier_without_leave_says_so() {
+    let two = Two::start().await;
+    let mut source = direct::connect(&two.source.addr()).await;
+    ask(&mut source, &["ACL", "SETUSER", "default", "-eval_ro"]).await;
+    prefill(&two.source.addr(), 10).await;
+    let copier = two.copier(patient());
+    reaches(&copier, "its end", |state| *state == State::Ended(Ended::Refused("NOPERM".to_owned()))).await;
 }

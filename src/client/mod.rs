@@ -97,7 +97,7 @@ impl RingClient {
         }
         let mut views = membership.subscribe();
         let first = views.borrow_and_update().topology.clone();
-        let core = Core::start(first, exec);
+        let core = Core::start(first, exec, membership.arbiter().cloned());
         let following = tokio::spawn({
             let core = Arc::clone(&core);
             async move {

@@ -213,17 +213,26 @@ pub struct Writers {
 impl Writers {
     /// So many of them, each with a connection to both servers, keys of its own, and counters that all share.
     pub async fn start(two: &Two, count: usize, step: u64) -> Writers {
+        Writers::among(&two.source, &[(MEMBER, &two.target)], count, step).await
+    }
+
+    /// Likewise, with several gainers of the same keys.
+    pub async fn among(source: &RedisServer, gainers: &[(&str, &RedisServer)], count: usize, step: u64) -> Writers {
+        let source = source.addr();
         let (stop, named, written) = <(Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>)>::default();
         let mut tasks = Vec::new();
         for number in 0..count {
-            let source = direct::connect(&two.source.addr()).await;
-            let target = direct::connect(&two.target.addr()).await;
+            let source = direct::connect(&source).await;
+            let mut targets = Vec::new();
+            for (name, target) in gainers {
+                targets.push((format!("cut:{name}"), direct::connect(&target.addr()).await));
+            }
             let mut group = cmd("XGROUP");
             group.arg("CREATE").arg(format!("g:x:{number}")).arg("g").arg("0").arg("MKSTREAM");
             let _: () = group.query_async(&mut source.clone()).await.expect("a group");
             let (stop, named, written) = (Arc::clone(&stop), Arc::clone(&named), Arc::clone(&written));
             tasks.push(tokio::spawn(async move {
-                let mut writer = Writer { number, source, target, step, entries: 0 };
+                let mut writer = Writer { number, source, targets, step, entries: 0 };
                 while !stop.load(Ordering::Relaxed) {
                     named.fetch_add(u64::from(writer.write().await), Ordering::Relaxed);
                     written.fetch_add(1, Ordering::Relaxed);
@@ -251,7 +260,7 @@ impl Writers {
 struct Writer {
     number: usize,
     source: MultiplexedConnection,
-    target: MultiplexedConnection,
+    targets: Vec<(String, MultiplexedConnection)>,
     step: u64,
     /// So many are in its stream.
     entries: u32,
@@ -264,9 +273,12 @@ impl Writer {
         let mut group = Pipeline::new();
         group.atomic().cmd("HGETALL").arg("__rr:gate").add_command(write.clone());
         let (gate, _): (BTreeMap<String, String>, Value) = group.query_async(&mut self.source).await.expect("a write");
-        let named = gate.get("cut:m").is_some_and(|step| *step == self.step.to_string());
-        if named {
-            let _: Value = write.query_async(&mut self.target).await.expect("a copy");
+        let mut named = false;
+        for (field, target) in &mut self.targets {
+            if gate.get(field).is_some_and(|step| *step == self.step.to_string()) {
+                named = true;
+                let _: Value = write.query_async(target).await.expect("a copy");
+            }
         }
         named
     }
@@ -308,13 +320,23 @@ impl Writer {
     }
 }
 
+/// Waits until the gate names the gainer.
+pub async fn is_named(addr: &str) {
+    let mut connection = direct::connect(addr).await;
+    eventually(SOON, "the gate names the gainer", || {
+        let mut connection = connection.clone();
+        async move { ask(&mut connection, &["HEXISTS", "__rr:gate", "cut:m"]).await == Value::Int(1) }
+    })
+    .await;
+    ask(&mut connection, &["PING"]).await;
+}
+
 /// What a server that is a source should not be left with.
 pub async fn source_is_clean(addr: &str) {
     let mut connection = direct::connect(addr).await;
     let gate: BTreeMap<String, String> =
         cmd("HGETALL").arg("__rr:gate").query_async(&mut connection).await.expect("a gate");
     assert!(!gate.keys().any(|field| field.starts_with("cut:")), "{gate:?}");
-    assert_eq!(ask(&mut connection, &["EXISTS", "__rr:cut"]).await, Value::Int(0), "the lock is given back");
     // It would wait if writers were held up.
     assert_eq!(ask(&mut connection, &["SET", "o:probe", "1"]).await, Value::Okay);
 }

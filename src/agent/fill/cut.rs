@@ -7,7 +7,8 @@
 //!    written before it and are not copied yet.
 //! 4. They are copied. The last of them has to be *written* within the pause, not only read: a writer that finds the name
 //!    sends its write to the target itself, and a copy that came after it would take it back.
-//! 5. Nothing may have been told meanwhile: that would be a write in the pause, which somebody else has ended.
+//! 5. Nothing may have been told since the gate's own change was: that would be a write in the pause, which somebody else has
+//!    ended.
 //! 6. The writers go on.
 //!
 //! [`Source::drain`]: super::source::Source::drain
@@ -121,12 +122,14 @@ impl Work<'_> {
     /// whether somebody was seen to write meanwhile.
     async fn copy_rest(&mut self, hold: &Hold, gates: u64, pause: Duration) -> Result<u64, Broken> {
         // So much earlier it is given up: then what was begun is taken back before anybody sees it.
-        let margin = (pause / 10).max(Duration::from_millis(10)).min(pause / 2);
+        let margin = pause / 5;
         let give_up = hold.ends() - margin;
         let source = self.pieces.source.clone();
         let lack = |what| self.pieces.limits.lack(what);
+        // A source that is slow to tell is still followed, and one that is lost is found out when it is asked next.
+        let late = |trouble: Trouble| Broken::of(&Broken::from(trouble).why);
         if !lack(Without::Drain) {
-            source.drain(give_up.saturating_duration_since(Instant::now())).await?;
+            source.drain(give_up.saturating_duration_since(Instant::now())).await.map_err(late)?;
         }
         if self.dirty.told().gates <= gates && !lack(Without::Drain) {
             return Err(Broken::of("the source does not tell of changes"));
@@ -145,11 +148,12 @@ impl Work<'_> {
                 self.wait_for_large(give_up).await?;
             }
         }
-        let now = source.drain(give_up.saturating_duration_since(Instant::now())).await?;
+        let now = source.drain(give_up.saturating_duration_since(Instant::now())).await.map_err(late)?;
         if self.pieces.limits.without != Without::Nothing {
             return Ok(keys);
         }
-        if !self.dirty.is_empty() || self.dirty.told().flushed {
+        let told = self.dirty.told();
+        if told.since_gate > 0 || told.flushed {
             return Err(Broken { seen: true, ..Broken::of("somebody wrote in the pause") });
         }
         if !hold.is_on(now, Duration::ZERO) {

@@ -50,6 +50,8 @@ struct Set {
 pub(super) struct Told {
     /// How often the gate was written.
     pub(super) gates: u64,
+    /// How often a gained key has changed since the gate was written last.
+    pub(super) since_gate: u64,
     pub(super) flushed: bool,
     /// More has changed than can be remembered.
     pub(super) too_much: bool,
@@ -197,13 +199,20 @@ impl Dirty {
         let mut state = self.state();
         match push.data.first() {
             Some(Value::Array(keys)) => {
+                let mut gate = false;
                 for key in keys {
                     let Value::BulkString(key) = key else { continue };
                     if key == OWN_GATE.as_bytes() {
-                        state.told.gates += 1;
+                        gate = true;
                     } else if self.gains(key) {
+                        state.told.since_gate += 1;
                         state.mark(key, self.most);
                     }
+                }
+                if gate {
+                    // What is told with it is of the same event of the server, in no known order.
+                    state.told.gates += 1;
+                    state.told.since_gate = 0;
                 }
             }
             // Nil stands for all keys.
@@ -265,10 +274,10 @@ mod tests {
         let dirty = dirty(1 << 20);
         push(&dirty, &["b", "a", "other:1", "__rr:suspects", "b"]);
         push(&dirty, &["a", "c", OWN_GATE]);
-        assert_eq!((dirty.queued(), dirty.told().gates), (3, 1));
+        assert_eq!((dirty.queued(), dirty.told().gates, dirty.told().since_gate), (3, 1, 0));
         assert_eq!(names(dirty.take(2)), ["b", "a"]);
         push(&dirty, &["b"]);
-        assert_eq!(names(dirty.take(9)), ["c", "b"]);
+        assert_eq!((names(dirty.take(9)), dirty.told().since_gate), (["c", "b"].map(str::to_owned).into(), 1));
         assert!(dirty.is_empty() && dirty.state().bytes == 0);
     }
 

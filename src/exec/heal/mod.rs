@@ -7,7 +7,9 @@
 
 mod compare;
 mod refresh;
+mod repair;
 mod suspects;
+mod tell;
 
 use std::sync::{Arc, Weak};
 
@@ -20,8 +22,10 @@ use crate::placement::Token;
 pub use compare::Compared;
 use refresh::Found;
 pub(super) use refresh::ahead_of;
+pub(super) use repair::{Unrepaired, repair};
 pub(super) use suspects::Suspects;
 use suspects::{Examined, Why};
+pub(super) use tell::{Tales, keep_telling};
 
 /// How many keys are looked at at the same time.
 const AT_ONCE: usize = 8;
@@ -70,12 +74,17 @@ async fn examine(core: &Weak<Core>, suspects: &Suspects, due: suspects::Due) {
 }
 
 impl Core {
-    /// The copies of these keys may differ: they are compared, and healed if they do.
+    /// The copies of these keys may differ: they are compared, and healed if they do. By the agent of their primary, where
+    /// there is one.
     #[cold]
     pub(super) fn suspect(&self, keys: Vec<Vec<u8>>) {
         for key in keys {
             let token = Token::of_key(&key);
-            if !self.suspects.add(key) {
+            let known = match &self.tales {
+                Some(tales) => tales.add(&key),
+                None => self.suspects.add(key),
+            };
+            if !known {
                 given_up(self, token, Why::Many);
             }
         }
@@ -91,7 +100,7 @@ impl Core {
 
     /// How many keys are suspected of having copies that differ.
     pub(crate) fn suspects(&self) -> usize {
-        self.suspects.len()
+        self.suspects.len() + self.tales.as_ref().map_or(0, |tales| tales.len())
     }
 }
 

@@ -33,7 +33,7 @@ const LARGE: u64 = 16 << 20;
 const LOOK: &str = concat!("#!lua flags=no-writes\n", include_str!("state.lua"), include_str!("look.lua"));
 
 /// Without leave to run where memory is short: the state of a key may need more than what it replaces.
-const PUT: &str = concat!("#!lua\n", include_str!("state.lua"), include_str!("put.lua"));
+pub(super) const PUT: &str = concat!("#!lua\n", include_str!("state.lua"), include_str!("put.lua"));
 
 /// What the owners of a key hold, the primary first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,10 @@ pub(super) async fn give(
     look: Look,
     beside: Option<&Link>,
 ) -> Found {
+    // After the look: who is the primary now was it then, or has been written since and does not take what is older.
+    if !core.is_newest().await {
+        return Found::Later;
+    }
     let (Some((primary, copies)), Some((_, link))) = (look.fingerprints.split_first(), owners.all.first()) else {
         return Found::Equal;
     };
@@ -180,13 +184,13 @@ impl Owners {
     }
 }
 
-fn script(text: &str, key: &[u8], seen: &[u8]) -> Cmd {
+pub(super) fn script(text: &str, key: &[u8], seen: &[u8]) -> Cmd {
     let mut eval = cmd("EVAL");
     eval.arg(text).arg(1).arg(key).arg(LARGE).arg(seen);
     eval
 }
 
-async fn fingerprint(core: &Core, link: &Link, key: &[u8]) -> Result<Vec<u8>, Found> {
+pub(super) async fn fingerprint(core: &Core, link: &Link, key: &[u8]) -> Result<Vec<u8>, Found> {
     match link.read(&script(LOOK, key, b""), core.read_ms).await {
         Ok(Value::BulkString(large)) if large == b"large" => Err(Found::Left(Why::Large)),
         Ok(Value::BulkString(fingerprint)) => Ok(fingerprint),
