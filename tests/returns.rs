@@ -376,3 +376,47 @@ async fn limits(servers: &[String]) -> Vec<u64> {
     }
     limits
 }
+
+async fn lives(connection: &mut redis::aio::MultiplexedConnection) -> bool {
+    cmd("PING").query_async::<String>(connection).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_follow_is_cut_off_before_the_next_phase() {
+    log();
+    let ring = ZkRing::start(shared_zookeeper().await, 4).await;
+    let (client, store) = (ring.client().await, ring.store().await);
+    for (phase, known) in [("filling", 1), ("syncing", 2), ("retiring", 3)] {
+        let mut straggler = straggler(&ring, "redis-0", known).await;
+        if phase == "filling" {
+            ring.servers[&id("redis-1")].restart_async().await.unwrap();
+        }
+        let step = known + 2;
+        eventually(SOON, &format!("what follows {phase}"), || async {
+            store.snapshot().await.unwrap().ring.step >= step
+        })
+        .await;
+        assert!(!lives(&mut straggler).await, "{phase} ended with a client that had not followed");
+    }
+    whole(&client, &[("redis-1", 1)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_came_through_a_gate_is_cut_off_when_it_is_shut() {
+    log();
+    let ring = ZkRing::start(shared_zookeeper().await, 4).await;
+    let client = ring.client().await;
+    let mut connections = Vec::new();
+    for name in ["rr:1:late", "a-stranger", "rr-agent:fill:redis-0"] {
+        let mut connection = direct::connect(&ring.servers[&id("redis-1")].addr()).await;
+        let () = cmd("CLIENT").arg("SETNAME").arg(name).query_async(&mut connection).await.unwrap();
+        connections.push(connection);
+    }
+    let _: u64 = direct::ask(&ring.servers[&id("redis-1")].addr(), cmd("DEL").arg("__rr:gate")).await;
+    whole(&client, &[("redis-1", 1)]).await;
+    let mut alive = Vec::new();
+    for connection in &mut connections {
+        alive.push(lives(connection).await);
+    }
+    assert_eq!(alive, [false, false, true], "agents alone go on");
+}
