@@ -5,6 +5,8 @@
 mod load;
 mod support;
 
+use std::collections::BTreeMap;
+
 use load::{Load, differences};
 use redis::cmd;
 use redis_ring::RingClient;
@@ -346,36 +348,75 @@ async fn a_member_returns_although_its_sources_are_out_of_memory() {
     }
     let limited = ["redis-0", "redis-2"].map(|name| ring.servers[&id(name)].addr());
     for addr in &limited {
-        let () = direct::ask(addr, cmd("CONFIG").arg("SET").arg("maxmemory").arg(1_000_000)).await;
+        let () = direct::ask(addr, cmd("CONFIG").arg("SET").arg("maxmemory").arg(LIMIT)).await;
     }
     let straggler = straggler(&ring, "redis-0", 2).await;
     ring.servers[&id("redis-1")].restart_async().await.unwrap();
     in_phase(&store, "syncing").await;
     // While others are cut from them there is room for what clients wrap into MULTI, and what never needs any goes on.
-    eventually(SOON, "there is room", || async {
-        let mut room = true;
-        for addr in &limited {
-            let limit: std::collections::HashMap<String, String> =
-                direct::ask(addr, cmd("CONFIG").arg("GET").arg("maxmemory")).await;
-            room &= limit["maxmemory"] != "1000000";
-        }
-        room
-    })
-    .await;
+    eventually(SOON, "there is room", || async { limits(&limited).await.iter().all(|limit| *limit > LIMIT) }).await;
     for key in &keys[..50] {
         let _: u64 = redis::AsyncCommands::del(&mut client.connection(), key).await.unwrap();
     }
     drop(straggler);
     whole(&client, &[("redis-1", 1)]).await;
-    eventually(SOON, "the limits are what they were", || async {
-        let mut back = true;
-        for addr in &limited {
-            let limit: std::collections::HashMap<String, String> =
-                direct::ask(addr, cmd("CONFIG").arg("GET").arg("maxmemory")).await;
-            back &= limit["maxmemory"] == "1000000";
-        }
-        back
-    })
-    .await;
+    let put_back = async || limits(&limited).await.iter().all(|limit| *limit == LIMIT);
+    eventually(SOON, "the limits are what they were", put_back).await;
     assert!(differences(&ring, &client, &keys).await.is_empty());
+}
+
+/// Less than a server uses with what the test has written.
+const LIMIT: u64 = 1_000_000;
+
+async fn limits(servers: &[String]) -> Vec<u64> {
+    let mut limits = Vec::new();
+    for addr in servers {
+        let limit: BTreeMap<String, u64> = direct::ask(addr, cmd("CONFIG").arg("GET").arg("maxmemory")).await;
+        limits.extend(limit.into_values());
+    }
+    limits
+}
+
+async fn lives(connection: &mut redis::aio::MultiplexedConnection) -> bool {
+    cmd("PING").query_async::<String>(connection).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_follow_is_cut_off_before_the_next_phase() {
+    log();
+    let ring = ZkRing::start(shared_zookeeper().await, 4).await;
+    let (client, store) = (ring.client().await, ring.store().await);
+    for (phase, known) in [("filling", 1), ("syncing", 2), ("retiring", 3)] {
+        let mut straggler = straggler(&ring, "redis-0", known).await;
+        if phase == "filling" {
+            ring.servers[&id("redis-1")].restart_async().await.unwrap();
+        }
+        let step = known + 2;
+        eventually(SOON, &format!("what follows {phase}"), || async {
+            store.snapshot().await.unwrap().ring.step >= step
+        })
+        .await;
+        assert!(!lives(&mut straggler).await, "{phase} ended with a client that had not followed");
+    }
+    whole(&client, &[("redis-1", 1)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_came_through_a_gate_is_cut_off_when_it_is_shut() {
+    log();
+    let ring = ZkRing::start(shared_zookeeper().await, 4).await;
+    let client = ring.client().await;
+    let mut connections = Vec::new();
+    for name in ["rr:1:late", "a-stranger", "rr-agent:fill:redis-0"] {
+        let mut connection = direct::connect(&ring.servers[&id("redis-1")].addr()).await;
+        let () = cmd("CLIENT").arg("SETNAME").arg(name).query_async(&mut connection).await.unwrap();
+        connections.push(connection);
+    }
+    let _: u64 = direct::ask(&ring.servers[&id("redis-1")].addr(), cmd("DEL").arg("__rr:gate")).await;
+    whole(&client, &[("redis-1", 1)]).await;
+    let mut alive = Vec::new();
+    for connection in &mut connections {
+        alive.push(lives(connection).await);
+    }
+    assert_eq!(alive, [false, false, true], "agents alone go on");
 }
