@@ -136,10 +136,13 @@ pub(in crate::exec) fn ahead_of(id: &NodeId, run_id: &RunId) -> String {
     format!("{id}@{run_id}")
 }
 
+/// One who holds a key, and its connection.
+type Owner = (NodeId, Arc<Link>);
+
 /// Who holds a key.
 pub(super) struct Owners {
     /// The primary first.
-    all: Vec<(NodeId, Arc<Link>)>,
+    all: Vec<Owner>,
     primary: Arc<Node>,
     step: Step,
     /// It knows the primary, for as long as a place in line names it; and nobody moves the ring on before what was looked at is
@@ -277,8 +280,6 @@ async fn put(
 
 /// Whether they are the same members on the same connections, in the same step of the ring.
 fn same(before: &Owners, now: &Owners) -> bool {
-    let same = |(before, now): (&(NodeId, Arc<Link>), &(NodeId, Arc<Link>))| {
-        before.0 == now.0 && Arc::ptr_eq(&before.1, &now.1)
-    };
+    let same = |(before, now): (&Owner, &Owner)| before.0 == now.0 && Arc::ptr_eq(&before.1, &now.1);
     before.step == now.step && before.all.len() == now.all.len() && before.all.iter().zip(&now.all).all(same)
 }
