@@ -362,6 +362,9 @@ impl Batch {
         if let Some(early) = self.early.take_if(|_| again.is_empty() && !aborted) {
             let _ = early.send(answered.iter().map(|answered| answered.reply.clone()).collect());
         }
+        for (step, _) in self.steps.iter().zip(&groups).filter(|(step, count)| **count > 0 && step.copies_state()) {
+            step.tokens.all().iter().for_each(|token| self.core.states.copied(*token));
+        }
         let settled = if carried.is_empty() {
             drop(places);
             Settled::default()
