@@ -65,6 +65,16 @@ pub enum Retry {
 }
 
 /// Whether a failed command may have had an effect.
+///
+/// | what happened | fixed membership | in ZooKeeper |
+/// |---|---|---|
+/// | it was refused, no owner was connected, or the primary said that it cannot (LOADING, READONLY, …) and nobody else could | not executed | not executed |
+/// | the primary did not answer a command that depends on what is there (INCR, LPOP, a script, a transaction) | unknown | unknown if the primary lives, or cannot be taken out; else it runs again, since what that server did no longer counts |
+/// | no owner answered a command that may run twice (SET, DEL), for as long as it is tried | unknown | unknown |
+/// | a copy missed it, and could neither be given the key's state nor be taken out | (acknowledged) | unknown |
+/// | likewise, and ZooKeeper could not be asked | | acknowledged and owed, or unknown: [`Unfenced`](crate::policy::Unfenced) |
+/// | the copies answered differently, and nobody can tell whose answer counts | (the primary's answer) | unknown |
+/// | a copy has no memory for what the primary has executed, or the primary refused what a copy has executed | unknown | unknown |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It had none.

@@ -87,7 +87,7 @@ async fn a_copy_that_only_lost_its_connection_is_repaired_and_not_fenced() {
         while began.elapsed() < Duration::from_secs(2) {
             let _: Value =
                 direct::ask(&ring.servers[&id("redis-1")].addr(), &call(&["CLIENT", "KILL", "TYPE", "normal"])).await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
     let (counts, ()) = tokio::join!(futures_util::future::join_all(writing), cutting);

@@ -168,8 +168,11 @@ async fn pipelines_transactions_and_scripts_are_exact_when_their_primary_is_kill
     let done = Arc::new(AtomicBool::new(false));
     let counted: Vec<Arc<AtomicU64>> = keys.iter().map(|_| Arc::default()).collect();
     let mut workers = Vec::new();
+    // What scripts write is copied as the state that the key has, and a watched transaction is in no known order with those.
+    let of_kind = |kind: usize| if kind == 3 { &keys[2..] } else { &keys[..2] };
     for kind in 0..4 {
-        for (key, counted) in keys.iter().cloned().zip(counted.clone()) {
+        let counted = if kind == 3 { &counted[2..] } else { &counted[..2] };
+        for (key, counted) in of_kind(kind).iter().cloned().zip(counted.to_vec()) {
             let (mut connection, client, done) = (connection.clone(), client.clone(), done.clone());
             workers.push(tokio::spawn(async move {
                 while !done.load(Ordering::Relaxed) {

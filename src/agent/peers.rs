@@ -78,7 +78,7 @@ pub(super) fn fence(snapshot: &Snapshot, suspect: &NodeId, author: Author<'_>) -
     }
     let words = Words { reason: REASON, by: author.by, now_ms: author.now_ms };
     match fence::judge(snapshot, suspect, None, words)? {
-        Judged::Fence(change) => Ok(Some(change)),
+        Judged::Fence(change) => Ok(Some(*change)),
         Judged::Out => Ok(None),
         Judged::Forbidden(guard) => {
             tracing::warn!(member = %suspect, guard, "a member that cannot be reached is not fenced");

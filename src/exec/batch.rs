@@ -129,13 +129,14 @@ impl End {
     /// Whose answers count where they differ.
     async fn decide(&self, core: &Arc<Core>, ended: &mut Ended, token: Token) {
         let copies = || ended.others.iter().map(|other| other.copy);
-        let ruling = if fence::step_is_over(core, &self.snapshot, copies(), token).await {
+        let moves = !fence::step_is_over(core, &self.snapshot, copies(), token).await;
+        let ruling = if !moves {
             let asked: Vec<MemberIndex> = self.owners.all().iter().copied().chain(copies()).collect();
             fence::arbitrate(core, &self.snapshot, &asked, token).await
         } else {
             Ruling::Unsure(Error::new(ErrorKind::Timeout, "the ring moves, and does not come to an end of its step"))
         };
-        let moves = self.snapshot.is_gated(token);
+
         let primary = self.snapshot.topology().member(self.owners.primary());
         let others = std::mem::take(&mut ended.others);
         let other = match &ruling {
@@ -359,6 +360,9 @@ impl Batch {
         }
         if let Some(early) = self.early.take_if(|_| again.is_empty() && !aborted) {
             let _ = early.send(answered.iter().map(|answered| answered.reply.clone()).collect());
+        }
+        for (step, _) in self.steps.iter().zip(&groups).filter(|(step, count)| **count > 0 && step.copies_state()) {
+            step.tokens.all().iter().for_each(|token| self.core.states.copied(*token));
         }
         let settled = if carried.is_empty() {
             drop(places);

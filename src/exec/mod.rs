@@ -70,7 +70,7 @@ use scripts::Scripts;
 use stats::Counters;
 pub use stats::Stats;
 use stepping::{InStep, Stepping, Steps};
-use stripe::Stripes;
+use stripe::{States, Stripes};
 pub use whole::DbSize;
 pub(crate) use whole::{Part, Position};
 
@@ -116,6 +116,7 @@ pub(crate) struct Core {
     /// What the servers said about commands that the table does not have.
     unknown: unknown::Known,
     stripes: Stripes,
+    states: States,
     /// Replies that may be given again, where the application asked for that.
     cache: Option<Arc<Cache>>,
     /// Writes that begin wait while it is held.
@@ -220,6 +221,7 @@ impl Core {
             counters: Counters::default(),
             unknown: unknown::Known::default(),
             stripes: Stripes::new(),
+            states: States::new(),
             cache,
             read_ms,
             write_ms,

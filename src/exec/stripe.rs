@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -74,6 +75,31 @@ impl Stripes {
     /// They are taken in the one order that everybody takes them in.
     pub(crate) fn lock_all_free(&self) -> Option<Vec<MutexGuard<'_, Lines>>> {
         self.0.iter().map(|stripe| Some(stripe.lock()).filter(|lines| lines.0.is_empty())).collect()
+    }
+}
+
+/// How often the state of keys has been copied, by stripe. A state has in it whatever others did to the key.
+#[derive(Debug)]
+pub(crate) struct States(Box<[AtomicU64]>);
+
+impl States {
+    pub(crate) fn new() -> States {
+        States((0..STRIPES).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn of(&self, token: Token) -> Option<&AtomicU64> {
+        self.0.get(token.0 as usize % STRIPES)
+    }
+
+    pub(crate) fn count(&self, token: Token) -> u64 {
+        self.of(token).map_or(0, |count| count.load(Ordering::SeqCst))
+    }
+
+    /// To be called before the state of a key is sent.
+    pub(crate) fn copied(&self, token: Token) {
+        if let Some(count) = self.of(token) {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 

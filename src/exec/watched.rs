@@ -236,13 +236,17 @@ impl Watched {
             return Ok(Value::Nil);
         }
         self.sent.store(true, Ordering::Relaxed);
+        let states = self.core.states.count(self.token);
         let _writing = self.core.writing([self.token]);
         let request = Request::begin(self);
         let mut replies = match own.batch(wire, self.core.write_ms).await {
             Ok(replies) => replies,
             Err(Fault::Full) => return Err(Error::new(ErrorKind::Timeout, "too many requests wait")),
-            // The copies have nothing of it: the caller starts over, as if a key had changed, at the primary of now.
-            Err(_) if self.counts_no_more().await => return Ok(Value::Nil),
+            // The copies have nothing of it: the caller starts over, as if a key had changed, at the primary of now. Unless they
+            // were given the state of its keys meanwhile, in which it may be: on what connections, no order tells.
+            Err(_) if self.counts_no_more().await && self.core.states.count(self.token) == states => {
+                return Ok(Value::Nil);
+            }
             Err(fault) => {
                 // Whether or not it was executed, the copies must have what the primary has.
                 self.settle(written).await;
@@ -261,7 +265,7 @@ impl Watched {
             return server_error(own);
         }
         if reply != Value::Nil && !written.is_empty() {
-            match self.copy(own, &snapshot, &written).await? {
+            match self.copy(own, &snapshot, &written, states).await? {
                 Copied::Yes => {}
                 Copied::No => return Ok(Value::Nil),
             }
@@ -276,7 +280,7 @@ impl Watched {
 
     /// Gives the copies what was written: those of the ring that it was executed under, though another one may have come
     /// since. Whoever gained the keys in between is named by their primary's gate for whom still lives in the older one.
-    async fn copy(&self, own: &Link, snapshot: &InStep, written: &[Vec<u8>]) -> Result<Copied> {
+    async fn copy(&self, own: &Link, snapshot: &InStep, written: &[Vec<u8>], states: u64) -> Result<Copied> {
         let mut unchanged = Pipeline::new();
         unchanged.cmd("MULTI").cmd("PING").cmd("EXEC").cmd("WATCH").arg(written);
         let mut have_it = false;
@@ -300,7 +304,10 @@ impl Watched {
             match replies {
                 Some(replies) if replies.get(2) == Some(&Value::Nil) => {}
                 Some(_) => return Ok(Copied::Yes),
-                None if self.counts_no_more().await => return Ok(if have_it { Copied::Yes } else { Copied::No }),
+                None if have_it && self.counts_no_more().await => return Ok(Copied::Yes),
+                None if self.counts_no_more().await && self.core.states.count(self.token) == states => {
+                    return Ok(Copied::No);
+                }
                 None => {
                     self.settle(written.to_vec()).await;
                     return Err(self.unknown(&Fault::Late));

@@ -18,7 +18,7 @@ pub(crate) struct Words<'a> {
 /// What is to be done about a member that lacks something.
 #[derive(Clone, Debug)]
 pub(crate) enum Judged {
-    Fence(Change),
+    Fence(Box<Change>),
     /// This life of its data is neither read nor written any more.
     Out,
     /// A guard.
@@ -55,7 +55,7 @@ pub(crate) fn judge(
         ..record.clone()
     };
     change.put(id, fenced);
-    Ok(Judged::Fence(change))
+    Ok(Judged::Fence(Box::new(change)))
 }
 
 /// The guards that one snapshot can judge. They bind clients and peers, never a member's own agent.

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::super::{Core, InStep, Snapshot};
 use super::judge::adopted;
 use crate::error::Error;
+use crate::membership::Source;
 use crate::placement::{MemberIndex, Phase, Step, Token};
 
 /// How long an answer may wait for the ring to leave a step.
@@ -81,7 +82,10 @@ pub(in crate::exec) async fn step_is_over(
     {
         return true;
     }
-    timeout(STEP, left(core, snapshot.step)).await.is_ok()
+    // Whoever has lost ZooKeeper hears of no end; what becomes of it then is said by `Unfenced`.
+    let is_stale =
+        || matches!(core.fences.as_ref().map(|fences| fences.arbiter.view().source), Some(Source::Stale { .. }));
+    is_stale() || timeout(STEP, left(core, snapshot.step)).await.is_ok() || is_stale()
 }
 
 async fn left(core: &Core, step: Step) {

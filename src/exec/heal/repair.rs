@@ -151,6 +151,7 @@ impl Pair {
         if !core.is_newest().await || !self.is_current(core, token, id) {
             return Err(Unrepaired::Later);
         }
+        core.states.copied(token);
         let mut put = script(PUT, key, &seen);
         // Marks are for rings in which nobody is fenced.
         put.arg(payload).arg(expiry).arg("");

@@ -133,7 +133,7 @@ enum Trigger {
     /// Somebody doubts that the view is the newest.
     Asked,
     /// A member is to be taken out.
-    Fence(Call),
+    Fence(Box<Call>),
     /// A server keeps newer records.
     Offered(Box<Snapshot>),
     /// The session's state changed.
@@ -169,7 +169,7 @@ impl Follower {
                 }
                 Trigger::State(_) => true,
                 Trigger::Fence(call) => {
-                    self.fence(call).await;
+                    self.fence(*call).await;
                     continue;
                 }
                 Trigger::Offered(snapshot) => {
@@ -261,7 +261,7 @@ impl Follower {
             state = state => Trigger::State(state),
             () = fired(ring) => Trigger::Changed,
             () = fired(config) => Trigger::Changed,
-            call = fencing => Trigger::Fence(call),
+            call = fencing => Trigger::Fence(Box::new(call)),
             snapshot = newer => Trigger::Offered(Box::new(snapshot)),
             () = reading => Trigger::Asked,
             () = retry => Trigger::Changed,
@@ -340,7 +340,7 @@ impl Follower {
             forbidden = None;
             let words = Words { reason: &fence.reason, by: &fence.by, now_ms: unix_ms() };
             match judge(snapshot, &fence.id, Some(fence.generation), words)? {
-                Judged::Fence(change) => Ok(Some(change)),
+                Judged::Fence(change) => Ok(Some(*change)),
                 Judged::Out => Ok(None),
                 Judged::Forbidden(guard) => {
                     forbidden = Some(guard);
