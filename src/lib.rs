@@ -76,6 +76,8 @@ pub use client::{
     Scan, ScanCursor, ScanOptions, TopologyWatch, WatchingConnection,
 };
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
+#[doc(hidden)]
+pub use exec::Compared;
 pub use exec::{DbSize, Stats};
 
 /// The README's programs are compiled with the tests.

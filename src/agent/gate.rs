@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use super::health::Sighting;
 use super::server::{Connector, Failure, Server};
-use crate::command::OWN_GATE;
-use crate::membership::Address;
+use crate::command::{OWN_CUT, OWN_GATE, OWN_SUSPECTS, OWN_TOPOLOGY};
+use crate::membership::{Address, Snapshot};
 use crate::placement::NodeId;
 
 /// One life of a member's data.
@@ -39,6 +39,21 @@ pub(crate) enum Door {
     },
     /// Something took the gate while it was open.
     Lost(Life),
+}
+
+/// The ring as it is kept beside a gate.
+pub(crate) struct Beside {
+    pub(crate) step: u64,
+    /// What a client that knows only an older step, and cannot reach ZooKeeper, goes on with.
+    pub(crate) records: Vec<u8>,
+}
+
+impl Beside {
+    /// # Errors
+    /// As [`Snapshot::to_json`].
+    pub(crate) fn of(snapshot: &Snapshot) -> crate::Result<Beside> {
+        Ok(Beside { step: snapshot.ring.step, records: snapshot.to_json()? })
+    }
 }
 
 /// Shared by those who open and shut the gate and those who watch it.
@@ -72,17 +87,21 @@ pub(super) fn fills_of(id: &NodeId) -> String {
     format!("{AGENTS}fill:{id}")
 }
 
-/// Puts up a whole new gate. Suspects are of the life before.
+/// Puts up a whole new gate, and the ring's records beside it. Suspects are of the life before.
 const OPEN: &str = "#!lua flags=allow-oom
 redis.call('DEL', unpack(KEYS))
+redis.call('SET', KEYS[2], ARGV[4])
 return redis.call('HSET', KEYS[1], 'run_id', ARGV[1], 'gen', ARGV[2], 'open', '1', 'step', ARGV[3])";
 
-/// Says whether the gate is open for a life, and if it is, raises its step.
+/// Says whether the gate is open for a life, and if it is, raises its step. The ring's records are beside it before anybody
+/// can meet the new step.
 const RAISE: &str = "#!lua flags=allow-oom
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return 0 end
 local gate = redis.call('HMGET', KEYS[1], 'run_id', 'gen', 'open', 'step')
 if gate[1] ~= ARGV[1] or gate[2] ~= ARGV[2] or gate[3] ~= '1' then return 0 end
-if (tonumber(gate[4]) or -1) < tonumber(ARGV[3]) then redis.call('HSET', KEYS[1], 'step', ARGV[3]) end
+local older = (tonumber(gate[4]) or -1) < tonumber(ARGV[3])
+if older or redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], ARGV[4]) end
+if older then redis.call('HSET', KEYS[1], 'step', ARGV[3]) end
 return 1";
 
 /// Takes the gate away.
@@ -118,10 +137,10 @@ impl Gatekeeper {
     ///
     /// # Errors
     /// The server's.
-    pub(super) async fn open(&mut self, life: &Life, step: u64) -> Result<(), Failure> {
-        let keys = [OWN_GATE, crate::command::OWN_SUSPECTS, crate::command::OWN_CUT];
-        let arguments = [life.run_id.clone(), life.generation.to_string(), step.to_string()];
-        self.run(life.db, OPEN, &keys, &arguments).await?;
+    pub(super) async fn open(&mut self, life: &Life, ring: &Beside) -> Result<(), Failure> {
+        let keys = [OWN_GATE, OWN_TOPOLOGY, OWN_SUSPECTS, OWN_CUT];
+        self.run(life.db, OPEN, &keys, &arguments(life, ring)).await?;
+        let step = ring.step;
         self.doors.send_replace(Door::Open(life.clone()));
         tracing::info!(run_id = life.run_id, generation = life.generation, step, "the gate is open");
         Ok(())
@@ -131,9 +150,9 @@ impl Gatekeeper {
     ///
     /// # Errors
     /// The server's.
-    pub(super) async fn keep(&mut self, life: &Life, step: u64) -> Result<bool, Failure> {
-        let arguments = [life.run_id.clone(), life.generation.to_string(), step.to_string()];
-        let open = self.run(life.db, RAISE, &[OWN_GATE], &arguments).await? == 1;
+    pub(super) async fn keep(&mut self, life: &Life, ring: &Beside) -> Result<bool, Failure> {
+        let keys = [OWN_GATE, OWN_TOPOLOGY];
+        let open = self.run(life.db, RAISE, &keys, &arguments(life, ring)).await? == 1;
         let door = if open { Door::Open(life.clone()) } else { Door::Lost(life.clone()) };
         self.doors.send_if_modified(|known| std::mem::replace(known, door.clone()) != door);
         Ok(open)
@@ -170,7 +189,7 @@ impl Gatekeeper {
         Ok(shut)
     }
 
-    async fn run(&mut self, db: i64, script: &str, keys: &[&str], arguments: &[String]) -> Result<i64, Failure> {
+    async fn run(&mut self, db: i64, script: &str, keys: &[&str], arguments: &[Vec<u8>]) -> Result<i64, Failure> {
         let mut eval = redis::cmd("EVAL");
         eval.arg(script).arg(keys.len()).arg(keys).arg(arguments);
         let within = self.within;
@@ -201,10 +220,17 @@ impl Gatekeeper {
     }
 }
 
+/// The arguments of the scripts.
+fn arguments(life: &Life, ring: &Beside) -> [Vec<u8>; 4] {
+    let texts = [life.run_id.clone(), life.generation.to_string(), ring.step.to_string()];
+    let [run_id, generation, step] = texts.map(String::into_bytes);
+    [run_id, generation, step, ring.records.clone()]
+}
+
 /// Whether the gate of any member's server is open for this life. If it is, its step is at least this one from now on.
-pub(super) async fn raise(server: &mut Server, life: &Life, step: u64, within: Duration) -> Result<bool, Failure> {
+pub(super) async fn raise(server: &mut Server, life: &Life, ring: &Beside, within: Duration) -> Result<bool, Failure> {
     let mut eval = redis::cmd("EVAL");
-    eval.arg(RAISE).arg(1).arg(OWN_GATE).arg(&life.run_id).arg(life.generation).arg(step);
+    eval.arg(RAISE).arg(2).arg(&[OWN_GATE, OWN_TOPOLOGY]).arg(&arguments(life, ring)[..]);
     Ok(server.ask::<i64>(&eval, within).await? == 1)
 }
 

@@ -235,6 +235,10 @@ impl Watcher {
     async fn look_at_gate(&mut self, watched: &mut Watched) -> Result<(), Failure> {
         let within = self.options.connect;
         let Door::Open(life) = self.changed.borrow_and_update().clone() else { return Ok(()) };
+        // The gate of a process that is gone is nobody's.
+        if !matches!(&*self.report.borrow(), Health::Answers(own) if own.run_id == life.run_id) {
+            return Ok(());
+        }
         if watched.db != life.db {
             watched.server.select(life.db, within).await?;
             watched.db = life.db;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::claim::Claim;
 use super::flushes::{self, Counts, Flushes};
 use super::founding::{is_member, register};
-use super::gate::{Door, Gatekeeper, Life};
+use super::gate::{Beside, Door, Gatekeeper, Life};
 use super::health::{Health, HealthWatch, Sighting};
 use super::info::Info;
 use super::options::AgentOptions;
@@ -189,7 +189,7 @@ impl Reconciler {
         if let Some(info) = newcomer {
             // Before the record: one that is there without its gate has lost its data.
             let life = Life { run_id: own.run_id.clone(), generation: 1, db };
-            self.gate.open(&life, snapshot.ring.step).await.map_err(|why| self.at_gate(&why))?;
+            self.gate.open(&life, &Beside::of(snapshot)?).await.map_err(|why| self.at_gate(&why))?;
             let changed = store.change(|snapshot| register(snapshot, &self.options, &info, author)).await;
             let epoch = changed.map_err(refused_is_fatal)?.epoch();
             tracing::info!(member = %id, addr = %self.addr, %epoch, "the member is registered");
@@ -225,7 +225,7 @@ impl Reconciler {
         });
         if let Some(record) = used {
             let life = Life { run_id: own.run_id.clone(), generation: record.generation, db };
-            if self.gate.keep(&life, snapshot.ring.step).await.map_err(|why| self.at_gate(&why))? {
+            if self.gate.keep(&life, &Beside::of(snapshot)?).await.map_err(|why| self.at_gate(&why))? {
                 return Ok(Gate::Open);
             }
         }
@@ -250,7 +250,7 @@ impl Reconciler {
             return Ok(());
         };
         let life = Life { run_id: run_id.to_owned(), generation: record.generation, db: snapshot.config.db };
-        self.gate.open(&life, snapshot.ring.step).await.map_err(|why| self.at_gate(&why))
+        self.gate.open(&life, &Beside::of(snapshot)?).await.map_err(|why| self.at_gate(&why))
     }
 
     /// An agent that may not guard the gate is of no use, and says so when it starts.

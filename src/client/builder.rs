@@ -11,7 +11,7 @@ use crate::membership::{Digest, MembershipOptions, RingUrl};
 #[cfg(feature = "cli")]
 use crate::node::ConnectOptions;
 use crate::node::OwnConnections;
-use crate::policy::{CachePolicy, HedgePolicy, ReadPolicy, ScriptPolicy, Timeouts, WritePolicy};
+use crate::policy::{CachePolicy, HedgePolicy, ReadPolicy, ScriptPolicy, Timeouts, Unfenced, WritePolicy};
 
 /// Options of a [`RingClient`], from [`RingClient::builder`].
 ///
@@ -49,6 +49,13 @@ impl RingClientBuilder {
     /// When writes are acknowledged.
     pub fn write_policy(mut self, policy: WritePolicy) -> Self {
         self.exec.write_policy = policy;
+        self
+    }
+
+    /// What becomes of a write that an owner has missed while ZooKeeper cannot be reached, so that nobody can take that owner
+    /// out of the ring.
+    pub fn on_unfenced(mut self, policy: Unfenced) -> Self {
+        self.exec.unfenced = policy;
         self
     }
 

@@ -13,6 +13,7 @@ use redis::{Pipeline, Value};
 use tokio::time::Instant;
 
 use super::batch::Batch;
+use super::fence::{Miss, Why};
 use super::gated::Gained;
 use super::polling::poll_unconstrained;
 use super::reply::{Lacks, copy_lacks, is_error};
@@ -29,6 +30,26 @@ use crate::placement::{MemberIndex, Token};
 pub(super) struct Settled {
     /// The steps that a copy does not have, and why.
     failed: HashMap<usize, Error>,
+    pub(super) misses: Vec<Miss>,
+    /// What copies said that differs.
+    pub(super) others: Vec<Other>,
+}
+
+/// A copy that answered otherwise than the primary.
+pub(super) struct Other {
+    pub(super) step: usize,
+    pub(super) copy: MemberIndex,
+    pub(super) said: Said,
+}
+
+/// What it would have answered the caller.
+pub(super) enum Said {
+    /// This: it was sent the same command.
+    Reply(Value),
+    /// Of what the primary did it has found nothing to do: it can still be sent the command.
+    Nothing,
+    /// Nobody can tell.
+    Unclear,
 }
 
 impl Settled {
@@ -74,11 +95,12 @@ impl Batch {
         let parts = gained.into_iter().map(|gained| (gained.by, self.part(carried, groups, &gained.steps)));
         let parts: Vec<(MemberIndex, Message<'_>)> = parts.filter(|(_, message)| !message.carried.is_empty()).collect();
         let mut copies: Vec<Copy<'_>> = self.copies().into_iter().map(|(copy, link)| (copy, link, &message)).collect();
+        let mut missed = Vec::new();
         for (gainer, part) in &parts {
             match self.link(*gainer).filter(|link| link.is_open()) {
                 Some(link) => copies.push((*gainer, link, part)),
                 // Everything else has been copied to it, and this is not in that.
-                None => report::missed(&self.core, &self.snapshot, self.id(*gainer), self.name()),
+                None => missed.push(Miss::of_copy(*gainer, Why::Silent)),
             }
         }
         // What may have to be sent again must not take away what came later, so the others wait for it.
@@ -101,7 +123,9 @@ impl Batch {
                 Poll::Pending => sending.await,
             }
         };
-        self.settle(copies, replies).await
+        let mut settled = self.settle(copies, replies).await;
+        settled.misses.append(&mut missed);
+        settled
     }
 
     /// The copies' connections.
@@ -115,7 +139,7 @@ impl Batch {
         for (copy, replies) in copies.into_iter().zip(replies) {
             match replies {
                 Ok(replies) => self.compare(copy, replies, &mut settled).await,
-                Err(fault) => self.silent(copy.0, &fault),
+                Err(fault) => self.silent(copy.0, &fault, &mut settled),
             }
         }
         settled
@@ -172,7 +196,7 @@ impl Batch {
         let (core, id) = (&self.core, self.id(copy));
         let carried = &message.carried[..];
         let Some(mut replies) = message.shape.flat(replies) else {
-            report::missed(core, &self.snapshot, id, self.name());
+            settled.misses.push(Miss::of_copy(copy, Why::Silent));
             return;
         };
         for (carried, reply) in carried.iter().zip(&mut replies) {
@@ -200,7 +224,7 @@ impl Batch {
             }
         }
         if lacks_more {
-            report::missed(core, &self.snapshot, id, self.name());
+            settled.misses.push(Miss::of_copy(copy, Why::CannotWrite));
             return;
         }
         let pairs = || carried.iter().zip(&replies);
@@ -219,6 +243,18 @@ impl Batch {
         if pairs().any(|pair| differs(&pair)) {
             let primary = self.id(self.owners.primary());
             report::differs(core, id, primary, &self.snapshot, self.name(), keys);
+            for ((carried, reply), step) in pairs().zip(&message.step_of).filter(|(pair, _)| differs(pair)) {
+                let alone = message.step_of.iter().filter(|other| *other == step).count() == 1;
+                let same = self.steps.get(*step).is_some_and(|step| step.copies_itself());
+                let said = match &carried.expect {
+                    Expect::Reply(_) if alone && same => Said::Reply(reply.clone()),
+                    Expect::Found if alone => Said::Nothing,
+                    Expect::Reply(_) | Expect::Found | Expect::Soon(_) | Expect::Near { .. } | Expect::Any => {
+                        Said::Unclear
+                    }
+                };
+                settled.others.push(Other { step: *step, copy, said });
+            }
         }
     }
 
@@ -248,12 +284,12 @@ impl Batch {
     }
 
     /// A copy did not answer.
-    fn silent(&self, copy: MemberIndex, fault: &Fault) {
+    fn silent(&self, copy: MemberIndex, fault: &Fault, settled: &mut Settled) {
         tracing::debug!(node = %self.id(copy), %fault, "a copy did not answer");
         if !matches!(fault, Fault::Full) {
             self.snapshot.seat(copy).node.failed();
         }
-        report::missed(&self.core, &self.snapshot, self.id(copy), self.name());
+        settled.misses.push(Miss::of_copy(copy, Why::Silent));
     }
 }
 

@@ -16,12 +16,13 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::batch::{Batch, Done, Ended};
+use super::fence;
 use super::owners::Owners;
 use super::read::{hurry, in_order, may_hedge, no_owner, read};
 use super::reply::{Verdict, judge};
 use super::round::Failures;
 use super::steps::Step;
-use super::write::{caller_is_gone, deadline, owners, pause};
+use super::write::{because, caller_is_gone, deadline, owners, pause};
 use super::{Core, InStep, Senders, Snapshot};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::{Fault, Link};
@@ -68,6 +69,7 @@ async fn run_in(core: &Arc<Core>, mut snapshot: InStep, steps: Vec<Step>, atomic
     let mut until = None;
     let mut doubtful: Vec<Vec<u8>> = Vec::new();
     let mut first_round = true;
+    let mut trouble = None;
     loop {
         if !first_round {
             core.counters.repeated_writes.add_one();
@@ -87,7 +89,9 @@ async fn run_in(core: &Arc<Core>, mut snapshot: InStep, steps: Vec<Step>, atomic
         for (number, result) in read.into_iter().flatten() {
             set(&mut results, number, result);
         }
+        let mut refused: Vec<MemberIndex> = Vec::new();
         for (numbers, ended) in ended {
+            refused.extend(ended.refused);
             aborted = ended.aborted;
             failures.extend(ended.failures);
             let mut steps = ended.steps.into_iter();
@@ -119,6 +123,7 @@ async fn run_in(core: &Arc<Core>, mut snapshot: InStep, steps: Vec<Step>, atomic
         if caller_is_gone() || Instant::now() >= *until.get_or_insert_with(|| deadline(core)) {
             for (number, step) in std::mem::take(&mut pending) {
                 let error = no_owner(&snapshot, step.tokens.first(), &failures, "written");
+                let error = because(error, trouble.clone());
                 let error = if unknown.contains(&number) {
                     core.counters.unknown_writes.add_one();
                     error.with_outcome(Outcome::Unknown)
@@ -130,6 +135,7 @@ async fn run_in(core: &Arc<Core>, mut snapshot: InStep, steps: Vec<Step>, atomic
             break;
         }
         pending.iter().for_each(|(_, step)| hurry(&snapshot, step.tokens.first()));
+        trouble = primaries(core, &snapshot, refused, &pending).await.err();
         pause(core, &mut snapshot).await;
         first_round = false;
     }
@@ -139,6 +145,28 @@ async fn run_in(core: &Arc<Core>, mut snapshot: InStep, steps: Vec<Step>, atomic
     }
     let ended = || Err(Error::new(ErrorKind::Disconnected, "the runtime ended while a command was under way"));
     Ran { results: results.into_iter().map(|result| result.unwrap_or_else(ended)).collect(), aborted }
+}
+
+/// Sees to the primaries of what is to run again: those that refused it, and those that are not connected.
+async fn primaries(
+    core: &Arc<Core>,
+    snapshot: &Snapshot,
+    refused: Vec<MemberIndex>,
+    pending: &Pending,
+) -> Result<(), Error> {
+    if core.fences.is_none() {
+        return Ok(());
+    }
+    let refusals = refused.into_iter().map(|primary| fence::refused(core, snapshot, primary));
+    let refusals = futures_util::future::try_join_all(refusals).await;
+    let newest = core.snapshot.load_full();
+    let mut first: HashMap<Option<MemberIndex>, Token> = HashMap::new();
+    for token in pending.iter().map(|(_, step)| step.tokens.first()) {
+        first.entry(newest.topology().writers(token).next()).or_insert(token);
+    }
+    let lost = first.into_values().map(|token| fence::primary(core, token));
+    futures_util::future::try_join_all(lost).await?;
+    refusals.map(|_| ())
 }
 
 fn set(results: &mut [Option<Result<Value, Error>>], number: usize, result: Result<Value, Error>) {

@@ -7,6 +7,7 @@ mod batch;
 mod cached;
 mod channels;
 mod copies;
+mod fence;
 mod gated;
 mod groups;
 mod heal;
@@ -48,18 +49,21 @@ use redis::{Cmd, Pipeline, RedisFuture, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::cache::{Cache, Writing};
 use crate::command::{self, Answer, Caching, Plan, Refusal, RefusalKind, Repeat};
 use crate::error::{Error, ErrorKind, Result};
-use crate::membership::Address;
+use crate::membership::{Address, Arbiter};
 pub(crate) use crate::node::Senders;
 use crate::node::{Changes, ConnectOptions, Link, Naming, Node, Target, Ticker};
 use crate::placement::{MemberIndex, NodeId, Phase, State, Step, Token, Topology};
-use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
+use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, Unfenced, WritePolicy};
 use crate::sabotage::{self, Sabotage};
 
-use heal::Suspects;
+use fence::{Fences, Lapse};
+pub use heal::Compared;
+use heal::{Suspects, Tales};
 pub(crate) use member::unknown as unknown_member;
 use pause::Pause;
 use scripts::Scripts;
@@ -78,6 +82,7 @@ pub(crate) struct ExecOptions {
     pub(crate) write_policy: WritePolicy,
     pub(crate) script_policy: ScriptPolicy,
     pub(crate) cache_policy: CachePolicy,
+    pub(crate) unfenced: Unfenced,
 }
 
 /// The part of a client that runs commands.
@@ -95,6 +100,10 @@ pub(crate) struct Core {
     renaming: JoinHandle<()>,
     reloading: JoinHandle<()>,
     healing: JoinHandle<()>,
+    paying: Option<JoinHandle<()>>,
+    telling: Option<JoinHandle<()>>,
+    /// Takes members out that miss writes; nobody can with fixed membership.
+    fences: Option<Fences>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
     /// The keys that callers wait for.
@@ -102,6 +111,8 @@ pub(crate) struct Core {
     counters: Counters,
     /// Keys whose copies may differ.
     suspects: Arc<Suspects>,
+    /// Those that the agents look at, where there are agents.
+    tales: Option<Arc<Tales>>,
     /// What the servers said about commands that the table does not have.
     unknown: unknown::Known,
     stripes: Stripes,
@@ -125,6 +136,7 @@ impl Drop for Core {
         self.renaming.abort();
         self.reloading.abort();
         self.healing.abort();
+        [&self.paying, &self.telling].into_iter().flatten().for_each(JoinHandle::abort);
     }
 }
 
@@ -138,6 +150,8 @@ pub(crate) struct Snapshot {
     stepping: Arc<Stepping>,
     /// In the order of the topology's members.
     seats: Box<[Seat]>,
+    /// Until when somebody may read a member that is not read any more.
+    unsettled: Option<Instant>,
     /// Whether there may be keys for which [`Snapshot::is_gated`] holds: all that most writes look at.
     gated: bool,
 }
@@ -151,11 +165,13 @@ struct Seat {
     link: Option<Arc<Link>>,
     /// Whether it is read and written. One that is not may have a connection all the same: it is gaining keys.
     up: bool,
+    /// How long others may read it that is not.
+    lapse: Lapse,
 }
 
 impl Core {
     /// Starts connecting to all members that are up. Must be called inside a tokio runtime.
-    pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions) -> Arc<Core> {
+    pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions, arbiter: Option<Arbiter>) -> Arc<Core> {
         options.connect.db = topology.config().db;
         options.connect.naming.know(topology.step());
         options.connect.naming.reach(topology.step());
@@ -177,7 +193,14 @@ impl Core {
         let reloading =
             reload::keep_loaded(Arc::clone(&snapshot), Arc::clone(&changed), Arc::clone(&scripts), write_ms);
         let suspects = Arc::new(Suspects::new(connect.timeouts.write));
+        let tales = arbiter.as_ref().map(|_| Arc::new(Tales::new(connect.timeouts.write)));
+        let by = connect.naming.client().unwrap_or("a client").to_owned();
+        let fences = arbiter.map(|arbiter| Fences::new(arbiter, by, options.unfenced));
         Arc::new_cyclic(|core| Core {
+            paying: fences.as_ref().map(|fences| tokio::spawn(fences.keep_paying(Weak::clone(core)))),
+            telling: tales.as_ref().map(|tales| tokio::spawn(heal::keep_telling(Weak::clone(core), Arc::clone(tales)))),
+            fences,
+            tales,
             healing: tokio::spawn(heal::keep_healing(Weak::clone(core), Arc::clone(&suspects))),
             suspects,
             reloading: tokio::spawn(reloading),
@@ -474,7 +497,7 @@ impl Snapshot {
             old.map(|old| old.seats.iter().map(|seat| (seat.node.id(), seat)).collect()).unwrap_or_default();
         // Those that join are connected to before the first write is to reach them.
         let is_moving = matches!(topology.phase(), Phase::Filling | Phase::Syncing);
-        let seats = topology
+        let seats: Box<[Seat]> = topology
             .members()
             .iter()
             .map(|member| {
@@ -493,21 +516,34 @@ impl Snapshot {
                     run_id: member.run_id.clone(),
                     generation: member.run_id.as_ref().map(|_| member.generation),
                 });
+                let lapse = Lapse::of(member, known.get(&member.id).map(|seat| seat.lapse));
                 match known.get(&member.id) {
                     Some(seat) => {
                         seat.node.retarget(target);
-                        Seat { node: Arc::clone(&seat.node), link: seat.node.link(), up }
+                        Seat { node: Arc::clone(&seat.node), link: seat.node.link(), up, lapse }
                     }
                     None => Seat {
                         node: Node::start(member.id.clone(), target, Arc::clone(connect), ticker, changed),
                         link: None,
                         up,
+                        lapse,
                     },
                 }
             })
             .collect();
         let gated = topology.phase() == Phase::Syncing && topology.next().is_some();
-        Snapshot { step: topology.step(), topology, stepping, seats, gated }
+        let unsettled = Snapshot::unsettled(&topology, &seats);
+        Snapshot { step: topology.step(), topology, stepping, seats, unsettled, gated }
+    }
+
+    fn unsettled(topology: &Topology, seats: &[Seat]) -> Option<Instant> {
+        fence::last_end(topology, topology.members().iter().zip(seats).map(|(member, seat)| (member, seat.lapse)))
+    }
+
+    /// Whether some may still read a member that writes skip. Almost always this is one comparison.
+    #[inline]
+    fn is_unsettled(&self) -> bool {
+        self.unsettled.is_some_and(|until| Instant::now() < until)
     }
 
     pub(crate) fn topology(&self) -> &Topology {
@@ -577,8 +613,9 @@ fn relink(snapshot: &ArcSwap<Snapshot>, making: &Mutex<()>) {
         return;
     }
     let seats = old.seats.iter().zip(links);
-    let seats = seats.map(|(seat, link)| Seat { node: Arc::clone(&seat.node), link, up: seat.up });
+    let seats = seats.map(|(seat, link)| Seat { node: Arc::clone(&seat.node), link, up: seat.up, lapse: seat.lapse });
     let topology = Arc::clone(&old.topology);
-    let (step, stepping) = (old.step, Arc::clone(&old.stepping));
-    snapshot.store(Arc::new(Snapshot { topology, step, stepping, seats: seats.collect(), gated: old.gated }));
+    let (step, stepping, gated, unsettled) = (old.step, Arc::clone(&old.stepping), old.gated, old.unsettled);
+    let seats = seats.collect();
+    snapshot.store(Arc::new(Snapshot { topology, step, stepping, seats, unsettled, gated }));
 }

@@ -187,6 +187,16 @@ impl Step {
         self.copying == Copying::State || self.copying == Copying::Told && self.may_fail_late
     }
 
+    /// Whether the copies get the command itself.
+    pub(super) fn copies_itself(&self) -> bool {
+        matches!(self.copying, Copying::Absolute | Copying::Deterministic)
+    }
+
+    /// Whether a reply proves that the command has changed nothing.
+    pub(super) fn did_nothing(&self, reply: &Value) -> bool {
+        is_error(reply) && !self.may_fail_late || self.no_effect.shown_by(reply)
+    }
+
     /// Whether a script can run it: none calls another.
     pub(super) fn fits_a_script(&self) -> bool {
         self.copying == Copying::State || !self.may_fail_late

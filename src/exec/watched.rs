@@ -15,12 +15,12 @@ use tracing::Instrument;
 
 use super::read::{hurry, no_owner};
 use super::reply::{Verdict, is_error, judge};
-use super::write::{deadline, owners, pause};
-use super::{Core, InStep, groups};
+use super::write::{because, deadline, owners, pause};
+use super::{Core, InStep, fence, groups};
 use crate::command::{self, Plan, Refusal};
 use crate::error::{Error, ErrorKind, Outcome, Result, Retry};
 use crate::node::{Fault, Link, Owned};
-use crate::placement::{NodeId, RunId, Step, Token};
+use crate::placement::{Generation, NodeId, RunId, Step, Token};
 
 /// How often the state of keys that do not hold still is copied. Changes by this process do no harm, since they reach the
 /// copies in line; those of others are as any two writers'.
@@ -34,6 +34,8 @@ pub(crate) struct Watched {
     /// Any of the keys, for error texts.
     key: Vec<u8>,
     member: NodeId,
+    /// The life of its data.
+    generation: Generation,
     run_id: RunId,
     /// The step of the ring when the keys were watched. Under another one their primary may be another, and nothing is sent.
     step: Step,
@@ -96,6 +98,11 @@ impl Watched {
                                 core: Arc::clone(core),
                                 token,
                                 key: key.clone(),
+                                generation: snapshot
+                                    .topology()
+                                    .find(&member)
+                                    .map(|(_, member)| member.generation)
+                                    .unwrap_or_default(),
                                 member,
                                 run_id,
                                 step: snapshot.step,
@@ -118,8 +125,9 @@ impl Watched {
                     }
                 }
             }
+            let trouble = fence::primary(core, token).await.err();
             if Instant::now() >= until {
-                return Err(no_owner(&snapshot, token, &failures, "watched"));
+                return Err(because(no_owner(&snapshot, token, &failures, "watched"), trouble));
             }
             pause(core, &mut snapshot).await;
         }
@@ -226,6 +234,11 @@ impl Watched {
         let mut replies = match own.batch(wire, self.core.write_ms).await {
             Ok(replies) => replies,
             Err(Fault::Full) => return Err(Error::new(ErrorKind::Timeout, "too many requests wait")),
+            // Whatever it has done counts no more, and the copies have nothing of it: the caller starts over, as if a key had
+            // changed, at the primary of now.
+            Err(_) if fence::counts_no_more(&self.core, &self.member, self.generation).await.unwrap_or(false) => {
+                return Ok(Value::Nil);
+            }
             Err(fault) => {
                 // Whether or not it was executed, the copies must have what the primary has.
                 self.settle(written).await;

@@ -18,8 +18,10 @@ pub(crate) enum Reach {
     Unfit,
     /// It does not let this client in.
     Denied(Error),
-    /// It refuses connections, or says nothing.
-    Dead,
+    /// Nobody listens there.
+    Refused,
+    /// It says nothing, or lets nobody in.
+    Silent,
 }
 
 /// How often it is asked when this process itself stood still while it waited for the answer.
@@ -27,7 +29,7 @@ const TRIES: usize = 3;
 
 impl Node {
     /// Asks the server, on the connection that there is or on a new one, and gives it so long to answer. A server that
-    /// refuses connections is dead at once.
+    /// refuses connections is known to be dead at once.
     pub(crate) async fn reach(&self, at_most: Duration) -> Reach {
         // Whoever was never met may need the whole time that a connection may take.
         let at_most = if self.was_met() { at_most } else { at_most.max(self.options.timeouts.connect) };
@@ -37,10 +39,10 @@ impl Node {
                 Ok(reach) => return reach,
                 // Whoever stands still finds everybody late: then it is asked again, when what has arrived was read.
                 Err(_) if began.elapsed() > at_most + at_most / 2 => tokio::task::yield_now().await,
-                Err(_) => return Reach::Dead,
+                Err(_) => return Reach::Silent,
             }
         }
-        Reach::Dead
+        Reach::Silent
     }
 
     async fn answer(&self) -> Reach {
@@ -63,14 +65,14 @@ impl Node {
             }
             self.hurry();
             if attempts.changed().await.is_err() {
-                return Reach::Dead;
+                return Reach::Silent;
             }
             if self.link().is_some() {
                 continue;
             }
             match self.trouble() {
                 Some(error) if error.kind() == ErrorKind::Denied => return Reach::Denied(error),
-                Some(error) if is_refused(&error) => return Reach::Dead,
+                Some(error) if is_refused(&error) => return Reach::Refused,
                 // It may be better in a moment: its gate is not open yet, or a proxy has lost it.
                 Some(_) | None => {}
             }

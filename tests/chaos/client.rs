@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis_ring::local::Process;
-use redis_ring::policy::Timeouts;
 use redis_ring::{RingClient, RingConnection};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -18,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::history::Recorder;
+use crate::ring;
 use crate::workloads::{HANGS, Hands, Offering, Space, Worker};
 
 /// What a client is told.
@@ -110,8 +110,7 @@ impl Client {
 
 /// The client process itself; returns when its parent closes its input.
 pub async fn run(number: usize, url: &str) {
-    let timeouts = Timeouts { open: Duration::from_secs(30), ..Timeouts::default() };
-    let ring = RingClient::builder(url).expect("a URL").timeouts(timeouts).open().await.expect("the ring");
+    let ring = ring::open(url).await;
     let mut orders = orders();
     let mut working: Option<Working> = None;
     say(&Report::Ready);
@@ -161,13 +160,13 @@ struct Working {
 }
 
 impl Working {
-    async fn start(number: usize, ring: &RingClient, round: Round) -> Working {
+    async fn start(number: usize, client: &RingClient, round: Round) -> Working {
         let recorder = Arc::new(Recorder::create(&round.file));
         let stopping = Arc::new(AtomicBool::new(false));
         let mut workers = JoinSet::new();
         let mut preparing = JoinSet::new();
         for worker in 0..round.space.workers {
-            let hands = hands(number, worker, ring.connection(), &recorder, &round);
+            let hands = hands(number, worker, client.connection(), &recorder, &round);
             let (stopping, pace) = (Arc::clone(&stopping), Duration::from_secs_f64(1.0 / round.rate));
             if round.plain {
                 preparing.spawn(async move {

@@ -66,8 +66,7 @@ impl Ring {
     }
 
     pub async fn client(&self) -> RingClient {
-        let timeouts = Timeouts { open: FOUNDED_WITHIN, ..Timeouts::default() };
-        RingClient::builder(&self.url).expect("a URL").timeouts(timeouts).open().await.expect("the ring")
+        open(&self.url).await
     }
 
     pub fn number_of(&self, id: &NodeId) -> usize {
@@ -190,6 +189,19 @@ impl Member {
     pub async fn stop_appending(&self) {
         let _: () = direct::ask(&self.server.addr(), cmd("CONFIG").arg("SET").arg("appendonly").arg("no")).await;
         self.forget();
+    }
+}
+
+/// Opens the ring with the default options. On a busy machine that may take more than one try.
+pub async fn open(url: &str) -> RingClient {
+    let deadline = Instant::now() + FOUNDED_WITHIN;
+    let timeouts = Timeouts { open: FOUNDED_WITHIN, ..Timeouts::default() };
+    loop {
+        match RingClient::builder(url).expect("a URL").timeouts(timeouts.clone()).open().await {
+            Ok(client) => return client,
+            Err(error) => assert!(Instant::now() < deadline, "the ring cannot be opened: {error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::super::gate::{AGENTS, Life, raise};
+use super::super::gate::{AGENTS, Beside, Life, raise};
 use super::super::info::Client;
 use super::super::server::{Connector, Failure, Server};
 use super::plan::{Held, in_use};
+use crate::Result;
 use crate::membership::records::MemberRecord;
 use crate::membership::{Address, Snapshot};
 use crate::placement::NodeId;
@@ -54,14 +55,19 @@ impl Barrier {
 
     /// Does once what has to be done at the servers where it does not hold yet. Returns whether it holds everywhere now.
     /// Each server has a limited time for it.
-    pub(super) async fn advance(&mut self, snapshot: &Snapshot) -> bool {
+    ///
+    /// # Errors
+    /// `Membership` where the ring's records cannot be written for the servers.
+    pub(super) async fn advance(&mut self, snapshot: &Snapshot) -> Result<bool> {
         let step = snapshot.ring.step;
         if self.held.step != step {
             (self.held, self.since) = (Held { step, ..Held::default() }, Instant::now());
         }
         if self.held.everywhere(snapshot) {
-            return true;
+            return Ok(true);
         }
+        let ring = Beside::of(snapshot)?;
+        let ring = &ring;
         let overdue = self.since.elapsed() > PATIENCE;
         let lease = Duration::from_millis(snapshot.config.fence_wait_ms);
         let (connector, name, within) = (&self.connector, &self.name, self.within);
@@ -73,7 +79,7 @@ impl Barrier {
             let met = meet(connector, name, record, snapshot.config.db, peer).await;
             let looked = match met {
                 Ok(mut peer) => {
-                    let looked = look(&mut peer.server, record, snapshot, overdue, within).await;
+                    let looked = look(&mut peer.server, record, snapshot, ring, overdue, within).await;
                     looked.map(|behind| (peer, behind))
                 }
                 Err(failure) => Err(failure),
@@ -100,7 +106,7 @@ impl Barrier {
                 Err(failure) => tracing::debug!(member = %id, step, %failure, "the barrier does not hold here yet"),
             }
         }
-        self.held.everywhere(snapshot)
+        Ok(self.held.everywhere(snapshot))
     }
 }
 
@@ -111,7 +117,7 @@ async fn meet(
     record: &MemberRecord,
     db: i64,
     peer: Option<Peer>,
-) -> Result<Peer, Failure> {
+) -> std::result::Result<Peer, Failure> {
     if let Some(peer) = peer.filter(|peer| peer.addr == record.addr && peer.db == db) {
         return Ok(peer);
     }
@@ -127,16 +133,16 @@ async fn look(
     server: &mut Server,
     record: &MemberRecord,
     snapshot: &Snapshot,
+    ring: &Beside,
     overdue: bool,
     within: Duration,
-) -> Result<Option<usize>, Failure> {
-    let step = snapshot.ring.step;
+) -> std::result::Result<Option<usize>, Failure> {
     let life = Life { run_id: record.run_id.clone(), generation: record.generation, db: snapshot.config.db };
-    if !raise(server, &life, step, within).await? {
+    if !raise(server, &life, ring, within).await? {
         return Ok(None);
     }
     let clients = server.clients_of("normal", within).await?;
-    let behind: Vec<u64> = behind(&clients, step).collect();
+    let behind: Vec<u64> = behind(&clients, ring.step).collect();
     if overdue {
         server.kill(&behind, within).await?;
     }

@@ -142,7 +142,7 @@ impl Filling {
                     self.work = Some(Work { of, topology: Arc::clone(&topology), me, orphaned, copiers, cutting });
                     self.tell(&topology, step, false);
                 }
-                if !self.barrier.advance(&snapshot).await {
+                if !self.barrier.advance(&snapshot).await? {
                     return Ok(Wake::Soon);
                 }
                 self.copy(&snapshot, &record).await?;
@@ -156,7 +156,7 @@ impl Filling {
                     self.void(&topology, step, begun);
                     return Ok(Wake::Event(events));
                 }
-                if !self.barrier.advance(&snapshot).await {
+                if !self.barrier.advance(&snapshot).await? {
                     return Ok(Wake::Soon);
                 }
                 self.cut(step);

@@ -130,7 +130,7 @@ impl Lead {
                 Ok(Some(drop_first(changes)))
             }
             Next::Barrier => {
-                self.barrier.advance(&snapshot).await;
+                self.barrier.advance(&snapshot).await?;
                 Ok(None)
             }
             Next::Change(..) => {
