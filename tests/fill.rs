@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fills::{
-    MEMBER, Two, Writers, ask, caught_up, copier, cut, endpoint, gains, holds, is_named, patient, reaches,
+    MEMBER, Two, Writers, ask, caught_up, copier, cut, cut_within, endpoint, gains, holds, is_named, patient, reaches,
     slow_to_tell, source_is_clean,
 };
 use redis::{Value, cmd, pipe};
@@ -411,14 +411,14 @@ async fn a_void_cut_is_seen_by_no_writer_and_can_be_tried_again() {
         prefill(&two.source.addr(), 100).await;
         let writers = Writers::start(&two, 4, 3).await;
         // What was told comes too late for a short pause, and in time for a long one.
-        let source = slow_to_tell(two.source.addr(), Duration::from_millis(900)).await;
+        let source = slow_to_tell(two.source.addr(), Duration::from_millis(450)).await;
         let copier = copier(&source, &two.target.addr(), patient());
         caught_up(&copier).await;
-        let void = match copier.cut(3, &id(MEMBER), Duration::from_millis(600)).await {
+        let void = match copier.cut(3, &id(MEMBER), Duration::from_millis(300)).await {
             Err(CutError::Void(void)) => void,
             other => panic!("{other:?}"),
         };
-        assert!(void.pause >= Duration::from_millis(1200), "{void:?}");
+        assert!(void.pause >= Duration::from_millis(600), "{void:?}");
         source_is_clean(&two.source.addr()).await;
         writers.write_some(100).await;
         if void.seen {
@@ -426,7 +426,7 @@ async fn a_void_cut_is_seen_by_no_writer_and_can_be_tried_again() {
             continue;
         }
         assert_eq!(writers.named.load(Ordering::Relaxed), 0);
-        copier.cut(3, &id(MEMBER), PAUSES.1).await.unwrap();
+        cut_within(&copier, 3, PAUSES.1).await;
         writers.write_some(200).await;
         assert!(writers.end().await > 0);
         two.are_equal().await;

@@ -95,7 +95,11 @@ pub async fn caught_up(copier: &Copier) {
 
 /// Makes the cut as a mover would: tries again as long as that is allowed.
 pub async fn cut(copier: &Copier, step: u64) -> Cut {
-    let mut pause = PAUSES.0;
+    cut_within(copier, step, PAUSES.0).await
+}
+
+/// Likewise, beginning with this pause.
+pub async fn cut_within(copier: &Copier, step: u64, mut pause: Duration) -> Cut {
     for _ in 0..20 {
         match copier.cut(step, &id(MEMBER), pause).await {
             Ok(cut) => return cut,

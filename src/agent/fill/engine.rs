@@ -242,6 +242,8 @@ impl<'a> Work<'a> {
             pieces.target.write(writing),
         );
         if self.pieces.limits.lack(Without::Order) {
+            // Long enough for something to change in between.
+            sleep_until(Instant::now() + ROUND).await;
             self.dirty.forget(&batch);
         }
         self.found.extend(found?);

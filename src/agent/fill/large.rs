@@ -61,7 +61,7 @@ impl Pieces {
             return Ok(Outcome::Small);
         }
         let Some(kind) = Kind::of(kind) else { return self.whole(key).await };
-        let Some(Value::Int(len)) = self.ask(&mut cmd(kind.length()).arg(&key[..]).take()).await? else {
+        let Some(Value::Int(len)) = self.ask(&cmd(kind.length()).arg(&key[..]).take()).await? else {
             return Ok(Outcome::Changed);
         };
         let len = len.unsigned_abs();
@@ -78,7 +78,7 @@ impl Pieces {
             place.cmd("PEXPIREAT").arg(&key[..]).arg(expiry);
         }
         self.target.all(&place).await?;
-        scratch.is_free();
+        scratch.free();
         Ok(Outcome::Copied(memory, None))
     }
 
@@ -198,7 +198,7 @@ struct Scratch<'a> {
 }
 
 impl Scratch<'_> {
-    fn is_free(mut self) {
+    fn free(mut self) {
         self.used = false;
     }
 }

@@ -7,8 +7,9 @@ use tokio::time::{Instant, sleep};
 
 use super::Limits;
 
-/// The longest pause between two batches.
-const LONGEST: Duration = Duration::from_millis(100);
+/// The longest pause between two batches. A batch takes the source less than a millisecond, so no source needs a longer one, and
+/// on a machine where everything is late the copies still come to an end.
+const LONGEST: Duration = Duration::from_millis(20);
 
 /// The shortest that is worth a timer.
 const SHORTEST: Duration = Duration::from_millis(1);
