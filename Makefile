@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help deps test demo bench bench-instructions lint table
+.PHONY: help deps test chaos demo bench bench-instructions lint table
 
 ARGS ?=
 
@@ -13,6 +13,9 @@ deps: ## install redis-server and ZooKeeper where they are missing (Debian), or 
 
 test: deps ## all tests, against real servers on loopback
 	cargo test --all-features
+
+chaos: deps ## faults of every kind under load, and what must hold; ARGS="--minutes 30", "--seed S", "--fault NAME", "--controls", "--table", "-o json"
+	cargo test --quiet --all-features $(if $(findstring --table,$(ARGS)),--release) --test chaos -- $(if $(ARGS),$(ARGS),--minutes 10)
 
 demo: deps ## a whole ring on this machine, a server killed under load; ARGS="-o json" and the like are passed on
 	cargo run --release --features cli --bin redis-ring -- demo $(ARGS)

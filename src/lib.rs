@@ -69,12 +69,15 @@ pub mod membership;
 mod node;
 pub mod placement;
 pub mod policy;
+mod sabotage;
 
 pub use client::{
     MemberConnection, RingClient, RingClientBuilder, RingConnection, RingPubSub, RingPubSubSink, RingPubSubStream,
     Scan, ScanCursor, ScanOptions, TopologyWatch, WatchingConnection,
 };
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
+#[doc(hidden)]
+pub use exec::Compared;
 pub use exec::{DbSize, Stats};
 
 /// The README's programs are compiled with the tests.

@@ -31,6 +31,18 @@ pub enum WritePolicy {
     Primary,
 }
 
+/// What becomes of a write that a member has missed and that nobody can fence for it, since ZooKeeper cannot be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unfenced {
+    /// It is acknowledged: one copy fewer holds it until the client has healed that copy or fenced the member, which it
+    /// tries as soon as it can. [`Stats::debts`](crate::Stats::debts) counts them. Until then another client may read an
+    /// older value from that member.
+    #[default]
+    Accept,
+    /// It is an error with [`Outcome::Unknown`](crate::Outcome::Unknown): those owners that could be reached have it.
+    Refuse,
+}
+
 /// How the copies get what a script or a function writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScriptPolicy {

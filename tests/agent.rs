@@ -206,6 +206,7 @@ async fn a_predecessor_whose_server_restarted_is_dead_as_well() {
         run_id: "another life".to_owned(),
         agent: "killed:1 0.0.0".to_owned(),
         client_id: 1,
+        sync: None,
         rest: serde_json::Map::new(),
     };
     predecessor.hold(&id("redis-0"), &left).await.unwrap();

@@ -288,7 +288,7 @@ async fn a_server_that_comes_back_is_shown_as_joining_and_unread() {
     until(&store, "redis-0", |record| record.state() == State::Joining).await;
     eventually(SOON, "the new process to be told apart", || {
         let ring = ring.to_string();
-        async move { cli(&ring, &["status"]).await.stdout.contains("redis-0 is joining, neither read nor written") }
+        async move { cli(&ring, &["status"]).await.stdout.contains("redis-0 is joining, not read yet") }
     })
     .await;
     let status = cli(&ring.to_string(), &["status", "-o", "json"]).await.ends_with(1).json();

@@ -42,7 +42,7 @@ async fn locate_follows_the_wire_contract_and_asks_nobody() {
     let located = cli(NOBODY, &[&["locate", "-o", "json"], &keys[..]].concat()).await.ends_with(0).json();
     let expected = json!({
         "key": "user:1", "tag": "user:1", "crc32": 2_074_460_802_u32, "token": 167_021_740,
-        "owners": ["redis-1", "redis-3"], "reads": ["redis-1", "redis-3"], "writes": ["redis-1", "redis-3"],
+        "owners": ["redis-1", "redis-3"], "reads": ["redis-1", "redis-3"], "writes": ["redis-1", "redis-3"], "gainers": [],
     });
     assert_eq!(located[0], expected);
     assert_eq!((&located[1]["tag"], &located[1]["token"]), (&json!("user1000"), &json!(3_252_212_200_u32)));

@@ -369,6 +369,39 @@ async fn zookeeper_client(server: &ZooKeeperServer, session: Duration) -> zk::Cl
         .unwrap()
 }
 
+#[tokio::test]
+async fn a_proxy_fails_for_one_process_alone() {
+    let server = redis().await;
+    let proxy = FaultProxy::start(server.addr()).await;
+    let me = std::process::id();
+    // Made before it is asked whose they are, so to the proxy it is another's.
+    let mut other = ping_through(&proxy).await;
+    proxy.tell_apart([1, me]).await;
+    let mut mine = ping_through(&proxy).await;
+
+    proxy.set_for(1, Some(Mode::Stall)).await;
+    mine.write_all(b"PING\r\n").await.unwrap();
+    assert_reply(&mut mine, "+PONG\r\n").await;
+    proxy.set_for(me, Some(Mode::Stall)).await;
+    mine.write_all(b"PING\r\n").await.unwrap();
+    assert_silent(&mut mine).await;
+    other.write_all(b"PING\r\n").await.unwrap();
+    assert_reply(&mut other, "+PONG\r\n").await;
+    proxy.set_for(me, None).await;
+    assert_reply(&mut mine, "+PONG\r\n").await;
+
+    proxy.cut_for(me).await;
+    assert!(tokio::time::timeout(SOON, mine.read_u8()).await.expect("it ends").is_err());
+    other.write_all(b"PING\r\n").await.unwrap();
+    assert_reply(&mut other, "+PONG\r\n").await;
+    proxy.set_for(me, Some(Mode::Refuse)).await;
+    let refused = async {
+        let mut stream = TcpStream::connect(proxy.addr()).await?;
+        stream.read_u8().await
+    };
+    assert!(tokio::time::timeout(SOON, refused).await.expect("it ends").is_err());
+}
+
 fn ephemeral() -> zk::CreateOptions<'static> {
     zk::CreateMode::Ephemeral.with_acls(zk::Acls::anyone_all())
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use redis::streams::StreamRangeReply;
 use redis::{RedisResult, Value, cmd};
-use redis_ring::RingClient;
 use redis_ring::policy::Timeouts;
+use redis_ring::{Compared, RingClient};
 use support::{FaultProxy, FixedRing, Mode, SOON, call, direct, eventually, id, key_of, redis, run_or_error as run};
 
 /// A ring of two, a client that reaches both at once, and one whose way to each leads through a proxy.
@@ -522,4 +522,65 @@ async fn a_copy_that_was_overtaken_is_seen_though_all_its_answers_are_fine() {
     assert!((sum - 2.0).abs() < 1e-9);
     assert_eq!(stream(&two.addr("r1"), &keys[2]).await.len(), 1);
     assert_eq!(stream(&two.addr("r1"), &keys[3]).await.len(), 3);
+}
+
+#[tokio::test]
+async fn keys_are_compared_for_who_asks() {
+    let ring = FixedRing::start(3).await;
+    let timeouts = Timeouts { write: Duration::from_millis(100), ..Timeouts::default() };
+    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    let connection = client.connection();
+    for line in ["SET same v", "HSET other f v g w", "ZADD less 1 a 2 b", "RPUSH gone a"] {
+        run(&connection, &line.split(' ').collect::<Vec<_>>()).await.unwrap();
+    }
+    let copy = |key: &str| ring.owners(&client, key)[1].addr();
+    let () = direct::ask(&copy("other"), &call(&["HSET", "other", "f", "wrong"])).await;
+    let () = direct::ask(&copy("less"), &call(&["EXPIRE", "less", "1000"])).await;
+    let () = direct::ask(&copy("gone"), &call(&["DEL", "gone"])).await;
+    let () = direct::ask(&copy("stray"), &call(&["SET", "stray", "v"])).await;
+    let keys = ["same", "other", "none", "less", "gone", "stray"];
+    let compared = client.compare(keys.iter().map(|key| key.as_bytes().to_vec()).collect()).await;
+    let (equal, healed) = (Compared::Equal, Compared::Healed);
+    assert_eq!(compared, [equal, healed, equal, healed, healed, healed]);
+    for key in keys {
+        assert!(ring.copies_are_equal(&client, key).await, "{key}");
+    }
+    assert_eq!(client.stats().healed_keys, 4);
+    let primary = ring.owners(&client, "same")[0].addr();
+    assert_eq!(direct::calls(&primary, "client|pause").await, 0, "nobody was held up");
+    ring.owners(&client, "same")[1].kill();
+    assert_eq!(client.compare(vec![b"same".to_vec()]).await, [Compared::Later]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_never_holds_still_is_compared_while_its_writes_are_held_up() {
+    let ring = FixedRing::start(2).await;
+    let counting = ring.client().await;
+    let timeouts = Timeouts { write: Duration::from_millis(100), ..Timeouts::default() };
+    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    run(&counting.connection(), &["SET", "n", "0"]).await.unwrap();
+    let [primary, copy] = [0, 1].map(|owner| ring.owners(&client, "n")[owner].addr());
+    let () = direct::ask(&copy, &call(&["INCRBY", "n", "1000000"])).await;
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let counts = tokio::spawn({
+        let (connection, done) = (counting.connection(), std::sync::Arc::clone(&done));
+        async move {
+            let mut counted = 0_i64;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                run(&connection, &["INCR", "n"]).await.unwrap();
+                counted += 1;
+            }
+            counted
+        }
+    });
+    eventually(SOON, "it is counted", || async { direct::ask::<i64>(&primary, &call(&["GET", "n"])).await > 100 })
+        .await;
+    assert_eq!(client.compare(vec![b"n".to_vec()]).await, [Compared::Healed]);
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    let counted = counts.await.unwrap();
+    for addr in [&primary, &copy] {
+        assert_eq!(direct::ask::<i64>(addr, &call(&["GET", "n"])).await, counted, "not one was lost or came twice");
+    }
+    assert!(direct::calls(&primary, "client|pause").await > 0);
+    assert!(!direct::ask::<bool>(&primary, &call(&["EXISTS", "__rr:cut"])).await, "the lock is given back");
 }

@@ -294,6 +294,7 @@ async fn the_node_of_a_dead_agent_is_taken_over_without_a_gap() {
         run_id: "r".to_owned(),
         agent: agent.to_owned(),
         client_id: 1,
+        sync: None,
         rest: Map::new(),
     };
     let (_, changed) = second.watch_live().await.unwrap();

@@ -1,11 +1,15 @@
 //! Watches whether the server answers, on a connection of its own.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use redis::{PushInfo, PushKind, Value};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::gate::{Door, Doors, end_clients, is_open};
 use super::info::Info;
 use super::options::HealthOptions;
 use super::server::{Connector, Failure, Server};
@@ -36,6 +40,9 @@ pub(crate) struct Sighting {
     pub(crate) client_id: u64,
     pub(crate) replica: bool,
     pub(crate) flushes: u64,
+    /// How often the server has said on this connection that all its keys are gone: at a flush, and when it reads its
+    /// data anew.
+    pub(crate) emptied: u64,
     pub(crate) policy: String,
 }
 
@@ -51,11 +58,33 @@ impl Drop for HealthWatch {
     }
 }
 
-/// Starts to watch. `name` is the connection's name at the server.
-pub(crate) fn watch(connector: Connector, address: Address, name: String, options: HealthOptions) -> HealthWatch {
+/// Starts to watch the server, and its gate where that is open. `name` is the connection's name at the server.
+pub(crate) fn watch(
+    connector: Connector,
+    address: Address,
+    name: String,
+    options: HealthOptions,
+    doors: Doors,
+) -> HealthWatch {
     let (report, seen) = watch::channel(Health::Unknown);
-    let watcher = Watcher { connector, address, name, options, report, silence: None };
+    let changed = doors.subscribe();
+    let watcher = Watcher { connector, address, name, options, report, silence: None, doors, changed };
     HealthWatch { seen, task: tokio::spawn(watcher.run()).abort_handle() }
+}
+
+/// The watcher's connection, and what the server has said on it unasked.
+struct Watched {
+    server: Server,
+    told: watch::Receiver<Told>,
+    /// The database that it has chosen.
+    db: i64,
+}
+
+/// What the server has told of the keys that were read on this connection: only the gate ever is.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    changes: u64,
+    emptied: u64,
 }
 
 struct Watcher {
@@ -65,6 +94,8 @@ struct Watcher {
     options: HealthOptions,
     report: watch::Sender<Health>,
     silence: Option<Silence>,
+    doors: Doors,
+    changed: watch::Receiver<Door>,
 }
 
 /// Probes that were not answered, in a row.
@@ -82,9 +113,9 @@ const STALL: Duration = Duration::from_millis(200);
 
 impl Watcher {
     async fn run(mut self) {
-        let mut server: Option<Server> = None;
+        let mut server: Option<Watched> = None;
         let mut round = 0u32;
-        loop {
+        'probes: loop {
             let began = Instant::now();
             let probed = match &mut server {
                 Some(server) => self.probe(server, round).await,
@@ -108,7 +139,7 @@ impl Watcher {
                     }
                     if lost && had {
                         // Whether it is dead or was restarted is told by the next connection, at once.
-                        continue;
+                        continue 'probes;
                     }
                 }
             }
@@ -116,18 +147,34 @@ impl Watcher {
             // The longest that a round may take by its time limits: meeting the server and asking who it is.
             let longest = self.options.connect * 2 + self.options.probe;
             let slow = began.elapsed() > longest + STALL;
-            let ended = async {
-                match &mut server {
-                    Some(server) => server.ended().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = sleep_until(planned) => {}
-                () = ended => {
+            loop {
+                let event = async {
+                    match &mut server {
+                        Some(Watched { server, told, .. }) => tokio::select! {
+                            () = server.ended() => false,
+                            Ok(()) = told.changed() => true,
+                            Ok(()) = self.changed.changed() => true,
+                        },
+                        None => std::future::pending().await,
+                    }
+                };
+                let told = tokio::select! {
+                    () = sleep_until(planned) => break,
+                    told = event => told,
+                };
+                let looked = match &mut server {
+                    Some(server) if told => self.look_again(server).await,
+                    Some(_) | None => Err(Failure::Refused),
+                };
+                match looked {
+                    Ok(()) => {}
+                    // A look that takes long is not judged: the next probe is.
+                    Err(Failure::Silent | Failure::Loading | Failure::Answered(_)) => break,
                     // Whether it is dead or was restarted is told by the next connection, at once.
-                    (server, round) = (None, 0);
-                    continue;
+                    Err(Failure::Refused | Failure::Lost(_)) => {
+                        (server, round) = (None, 0);
+                        continue 'probes;
+                    }
                 }
             }
             if slow || Instant::now() > planned + STALL {
@@ -137,30 +184,94 @@ impl Watcher {
         }
     }
 
-    async fn probe(&mut self, server: &mut Server, round: u32) -> Result<(), Failure> {
-        server.ping(self.options.probe).await?;
+    async fn probe(&mut self, watched: &mut Watched, round: u32) -> Result<(), Failure> {
+        watched.server.ping(self.options.probe).await?;
         if round.is_multiple_of(INFO_EVERY) || !matches!(*self.report.borrow(), Health::Answers(_)) {
-            self.learn(server).await?;
+            self.learn(watched).await?;
+            self.look_at_gate(watched).await?;
         }
         Ok(())
     }
 
-    async fn meet(&mut self) -> Result<Server, Failure> {
-        let mut server = self.connector.connect(&self.address, &self.name).await?;
+    async fn meet(&mut self) -> Result<Watched, Failure> {
+        let (tell, told) = watch::channel(Told::default());
+        let pushes = Arc::new(move |push: PushInfo| -> Result<(), Infallible> {
+            if let Some(all) = invalidation(&push) {
+                tell.send_modify(|told| {
+                    told.changes += 1;
+                    told.emptied += u64::from(all);
+                });
+            }
+            Ok(())
+        });
+        let mut server = self.connector.connect_to(&self.address, &self.name, 0, Some(pushes)).await?;
         server.ping(self.options.probe).await?;
-        self.learn(&mut server).await?;
-        Ok(server)
+        match server.ask::<()>(redis::cmd("CLIENT").arg("TRACKING").arg("ON"), self.options.connect).await {
+            Ok(()) => {}
+            Err(Failure::Answered(code)) => {
+                tracing::warn!(code, "the server does not tell its agent of changes, which are seen a second later");
+            }
+            Err(failure) => return Err(failure),
+        }
+        let mut watched = Watched { server, told, db: 0 };
+        self.learn(&mut watched).await?;
+        self.look_at_gate(&mut watched).await?;
+        Ok(watched)
+    }
+
+    /// Looks at what the server has told a change of.
+    async fn look_again(&mut self, watched: &mut Watched) -> Result<(), Failure> {
+        let before = match &*self.report.borrow() {
+            Health::Answers(sighting) => sighting.emptied,
+            _ => 0,
+        };
+        self.look_at_gate(watched).await?;
+        let emptied = watched.told.borrow_and_update().emptied;
+        if emptied == before { Ok(()) } else { self.learn(watched).await }
+    }
+
+    /// Where the gate is not as this agent has left it, whoever came through it is cut off at once: nobody knows what has
+    /// become of the data. That needs no ZooKeeper.
+    async fn look_at_gate(&mut self, watched: &mut Watched) -> Result<(), Failure> {
+        let within = self.options.connect;
+        let Door::Open(life) = self.changed.borrow_and_update().clone() else { return Ok(()) };
+        // The gate of a process that is gone is nobody's.
+        if !matches!(&*self.report.borrow(), Health::Answers(own) if own.run_id == life.run_id) {
+            return Ok(());
+        }
+        if watched.db != life.db {
+            watched.server.select(life.db, within).await?;
+            watched.db = life.db;
+        }
+        if is_open(&mut watched.server, &life, within).await? {
+            return Ok(());
+        }
+        // Unless the agent itself has shut it meanwhile.
+        let lost = self.doors.send_if_modified(|door| {
+            let lost = *door == Door::Open(life.clone());
+            if lost {
+                *door = Door::Lost(life.clone());
+            }
+            lost
+        });
+        if lost {
+            let killed = end_clients(&mut watched.server, None, within).await?;
+            tracing::warn!(server = %self.address, killed, "the gate was taken away: all clients are cut off");
+        }
+        Ok(())
     }
 
     /// Asks who it is, and reports that.
-    async fn learn(&mut self, server: &mut Server) -> Result<(), Failure> {
+    async fn learn(&mut self, watched: &mut Watched) -> Result<(), Failure> {
+        let Watched { server, told, .. } = watched;
         // A long answer, so it gets more time than a PING.
         let info = server.info(self.options.connect).await?;
         if info.loading {
             return Err(Failure::Loading);
         }
         let Info { run_id, replica, policy, flushes, .. } = info;
-        let sighting = Sighting { run_id, client_id: server.client_id(), replica, flushes, policy };
+        let emptied = told.borrow().emptied;
+        let sighting = Sighting { run_id, client_id: server.client_id(), replica, flushes, emptied, policy };
         self.report(Health::Answers(sighting));
         Ok(())
     }
@@ -208,4 +319,9 @@ impl Watcher {
             new
         });
     }
+}
+
+/// Whether a push tells that a key has changed, and if so, whether that are all.
+fn invalidation(push: &PushInfo) -> Option<bool> {
+    (push.kind == PushKind::Invalidate).then(|| matches!(push.data.first(), None | Some(Value::Nil)))
 }

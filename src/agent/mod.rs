@@ -4,10 +4,14 @@
 //! and writes what differs. So it does not matter what happened while it, its server or ZooKeeper was away.
 
 mod claim;
+#[doc(hidden)]
+pub mod fill;
 mod flushes;
 mod founding;
+mod gate;
 mod health;
 mod info;
+mod moving;
 mod options;
 mod peers;
 mod reconcile;
@@ -24,6 +28,8 @@ pub use options::{AgentOptions, Credentials, ExistingKeys, HealthOptions};
 use crate::Result;
 use crate::membership::Store;
 use claim::Claim;
+use gate::Gatekeeper;
+use moving::{Filling, Lead};
 use reconcile::Reconciler;
 use returns::Returns;
 use server::Connector;
@@ -58,7 +64,10 @@ impl Agent {
         let connector = Connector::new(&options)?;
         let claim = Claim::new(options.id.clone(), options.redis.clone(), options.announced().clone());
         let process = format!("{}:{}", host(), std::process::id());
-        let health = health::watch(connector.clone(), options.redis.clone(), claim.name.clone(), options.health);
+        let within = options.health.connect;
+        let gate = Gatekeeper::new(connector.clone(), options.redis.clone(), &options.id, within);
+        let (server, doors) = (options.redis.clone(), gate.doors.clone());
+        let health = health::watch(connector.clone(), server, claim.name.clone(), options.health, doors);
         let peers = PeerWatch {
             me: options.id.clone(),
             connector: connector.clone(),
@@ -66,24 +75,38 @@ impl Agent {
             by: format!("agent {process}"),
             health: health.seen.clone(),
         };
+        let (agent, by) = (format!("{process} {}", env!("CARGO_PKG_VERSION")), peers.by.clone());
+        let lead = moving::lead(&options, &connector, &agent, &by);
+        let (filling, sync) = moving::filling(&options, &connector);
         let reconciler = Reconciler {
             connector,
             claim,
             health,
-            agent: format!("{process} {}", env!("CARGO_PKG_VERSION")),
-            by: Arc::from(peers.by.as_str()),
+            gate,
+            sync,
+            agent,
+            by: Arc::from(by.as_str()),
             addr: Arc::from(options.announced().to_string()),
             returns: Returns::default(),
             flushes: flushes::Flushes::default(),
             warned: None,
             options,
         };
-        sessions(reconciler, peers, shutdown).await
+        sessions(Parts { reconciler, peers, lead, filling }, shutdown).await
     }
 }
 
+/// What works side by side in each session.
+struct Parts {
+    reconciler: Reconciler,
+    peers: PeerWatch,
+    lead: Lead,
+    filling: Filling,
+}
+
 /// Works in one session after another.
-async fn sessions(mut reconciler: Reconciler, peers: PeerWatch, shutdown: impl Future<Output = ()>) -> Result<()> {
+async fn sessions(parts: Parts, shutdown: impl Future<Output = ()>) -> Result<()> {
+    let Parts { mut reconciler, peers, mut lead, mut filling } = parts;
     let options = reconciler.options.clone();
     let mut shutdown = std::pin::pin!(shutdown);
     let mut store = tokio::select! {
@@ -94,6 +117,8 @@ async fn sessions(mut reconciler: Reconciler, peers: PeerWatch, shutdown: impl F
         let ended = tokio::select! {
             served = reconciler.serve(&store) => served,
             never = peers.clone().run(&store) => match never {},
+            never = lead.run(&store) => match never {},
+            never = filling.run(&store) => match never {},
             () = &mut shutdown => {
                 tracing::info!(member = %options.id, "the agent ends; its member stays as it is");
                 store.close().await;

@@ -33,6 +33,9 @@ pub struct AgentOptions {
     pub existing: ExistingKeys,
     /// When a server counts as dead or hung.
     pub health: HealthOptions,
+    /// How many bytes of values a second are copied from each source while the member is filled; `None` for as many as the
+    /// source can give without keeping others waiting.
+    pub fill_rate: Option<u64>,
 }
 
 impl AgentOptions {
@@ -51,6 +54,7 @@ impl AgentOptions {
             zone: None,
             existing: ExistingKeys::default(),
             health: HealthOptions::default(),
+            fill_rate: None,
         }
     }
 

@@ -7,9 +7,10 @@ use futures_util::future::join_all;
 use super::record::Author;
 use super::server::{Connector, Failure};
 use crate::Result;
+use crate::membership::fence::{self, Judged, Words};
 use crate::membership::records::MemberRecord;
 use crate::membership::{Address, Change, Snapshot};
-use crate::placement::{NodeId, State, Topology};
+use crate::placement::{NodeId, State};
 
 /// The reason in the record of a peer that was fenced.
 pub(super) const REASON: &str = "its agent is gone, and it does not answer";
@@ -72,38 +73,18 @@ pub(super) async fn is_cut_off(
 
 /// The change that fences a peer, judged on one snapshot; `None` where it is not up any more or a guard forbids it.
 pub(super) fn fence(snapshot: &Snapshot, suspect: &NodeId, author: Author<'_>) -> Result<Option<Change>> {
-    let Some(record) = snapshot.member(suspect).filter(|record| record.state() == State::Up) else { return Ok(None) };
-    if let Err(guard) = may_fence(&snapshot.topology()?, suspect) {
-        tracing::warn!(member = %suspect, guard, "a member that cannot be reached is not fenced");
+    if !is_up(snapshot, suspect) {
         return Ok(None);
     }
-    let mut change = Change::of(snapshot);
-    let fenced = MemberRecord {
-        state: State::Down.as_str().to_owned(),
-        // Refused from here may be answered elsewhere: only its own agent knows that it is closed.
-        closed: false,
-        reason: Some(REASON.to_owned()),
-        by: Some(author.by.to_owned()),
-        since: Some(author.now_ms),
-        ..record.clone()
-    };
-    change.put(suspect, fenced);
-    Ok(Some(change))
-}
-
-/// The guards that one snapshot can judge. They bind clients and peers, never a member's own agent.
-fn may_fence(topology: &Topology, suspect: &NodeId) -> Result<(), &'static str> {
-    let serving = topology.serving();
-    let up = |index| topology.member(index).state == State::Up;
-    let not_up = serving.members().filter(|(index, id, _)| *id == suspect || !up(*index)).count();
-    if not_up > (serving.members().len() / 3).max(1) {
-        return Err("too many members are down already");
+    let words = Words { reason: REASON, by: author.by, now_ms: author.now_ms };
+    match fence::judge(snapshot, suspect, None, words)? {
+        Judged::Fence(change) => Ok(Some(change)),
+        Judged::Out => Ok(None),
+        Judged::Forbidden(guard) => {
+            tracing::warn!(member = %suspect, guard, "a member that cannot be reached is not fenced");
+            Ok(None)
+        }
     }
-    let last = serving.ranges().iter().any(|range| {
-        let mut owners = range.owners.iter().copied().filter(|owner| up(*owner));
-        owners.next().is_some_and(|owner| topology.member(owner).id == *suspect) && owners.next().is_none()
-    });
-    if last { Err("it is the last owner of a range that is up") } else { Ok(()) }
 }
 
 /// A pause in which a server that was only slow answers.
@@ -111,49 +92,3 @@ const BETWEEN: Duration = Duration::from_millis(200);
 const PING: Duration = Duration::from_millis(300);
 /// Enough others to tell a cut network from a dead machine; asking all would load a large ring.
 const SAMPLE: usize = 8;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::placement::{Config, Epoch, Member, Parts, Phase, Placed, Step};
-    use std::collections::BTreeMap;
-
-    fn id(n: usize) -> NodeId {
-        NodeId::new(&format!("redis-{n}")).unwrap()
-    }
-
-    fn topology(members: usize, down: &[usize], copies: u32) -> Topology {
-        let state = |n: &usize| if down.contains(n) { State::Down } else { State::Up };
-        Topology::new(Parts {
-            config: Config { copies, ..Config::default() },
-            epoch: Epoch(1),
-            step: Step(1),
-            phase: Phase::Still,
-            serving: (0..members).map(|n| (id(n), Placed::default())).collect(),
-            next: BTreeMap::new(),
-            old: BTreeMap::new(),
-            copies_next: None,
-            copies_old: None,
-            members: (0..members).map(|n| (id(n), Member { state: state(&n), ..Member::faulty(id(n), "") })).collect(),
-        })
-        .unwrap()
-    }
-
-    #[test]
-    fn at_most_a_third_is_fenced() {
-        assert!(may_fence(&topology(4, &[], 2), &id(0)).is_ok());
-        // With three copies the second is nobody's last owner, so it is the number that forbids it.
-        assert_eq!(may_fence(&topology(4, &[1], 3), &id(0)), Err("too many members are down already"));
-        assert!(may_fence(&topology(6, &[1], 3), &id(0)).is_ok());
-        assert!(may_fence(&topology(2, &[], 2), &id(0)).is_ok());
-    }
-
-    #[test]
-    fn the_last_owner_of_a_range_is_never_fenced() {
-        assert!(may_fence(&topology(1, &[], 2), &id(0)).is_err());
-        // With 1,024 points each of nine members has ranges with each other one.
-        assert_eq!(may_fence(&topology(9, &[1], 2), &id(0)), Err("it is the last owner of a range that is up"));
-        assert!(may_fence(&topology(9, &[], 1), &id(0)).is_err());
-        assert!(may_fence(&topology(9, &[1], 3), &id(0)).is_ok());
-    }
-}

@@ -4,19 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Map;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::claim::Claim;
 use super::flushes::{self, Counts, Flushes};
 use super::founding::{is_member, register};
+use super::gate::{Beside, Door, Gatekeeper, Life};
 use super::health::{Health, HealthWatch, Sighting};
 use super::info::Info;
 use super::options::AgentOptions;
-use super::record::{Author, Sight, wanted};
+use super::record::{Author, Gate, Sight, wanted};
 use super::returns::Returns;
 use super::server::{Connector, Failure};
 use super::unix_ms;
-use crate::membership::records::{LiveRecord, MemberRecord, VERSION};
+use crate::command::OWN_KEYS;
+use crate::membership::records::{LiveRecord, MemberRecord, SyncRecord, VERSION};
 use crate::membership::{Change, Changed, Snapshot, Store};
 use crate::placement::{Phase, State};
 use crate::{Error, ErrorKind, Result};
@@ -27,6 +30,9 @@ pub(super) struct Reconciler {
     pub(super) connector: Connector,
     pub(super) claim: Claim,
     pub(super) health: HealthWatch,
+    pub(super) gate: Gatekeeper,
+    /// How far the member is with what it gains.
+    pub(super) sync: watch::Receiver<Option<SyncRecord>>,
     /// `host:pid version`.
     pub(super) agent: String,
     /// `agent host:pid`.
@@ -70,12 +76,16 @@ impl Reconciler {
     /// What makes this agent useless: it is refused, or another one lives.
     pub(super) async fn serve(&mut self, store: &Store) -> Result<()> {
         let mut pause = RETRY.0;
+        let mut doors = self.gate.doors.subscribe();
         while !store.ended() {
+            doors.borrow_and_update();
             match self.round(store).await {
                 Ok((changed, wake)) => {
                     pause = RETRY.0;
                     tokio::select! {
                         _ = self.health.seen.changed() => {}
+                        _ = doors.wait_for(|door| matches!(door, Door::Lost(_))) => {}
+                        Ok(()) = self.sync.changed() => {}
                         () = changed => {}
                         () = store.state_changed() => {}
                         () = sleep_until(wake) => {}
@@ -112,7 +122,8 @@ impl Reconciler {
             Health::Answers(own) => self.answers(store, &snapshot, own).await?,
             Health::Unverified(why) => self.unverified(why)?,
             Health::Loading => {
-                self.silent(store, &snapshot, Sight::Unfit { why: "the server is loading its data" }).await?
+                let sight = Sight::Unfit { why: "the server is loading its data", closed: false };
+                self.silent(store, &snapshot, sight).await?
             }
             Health::Hung => {
                 let sight = Sight::Dead { closed: false, why: "the server does not answer" };
@@ -155,7 +166,7 @@ impl Reconciler {
         let newcomer = match is_member(snapshot, &id) {
             true => None,
             false => {
-                let info = self.inspect().await?;
+                let info = self.inspect(snapshot.config.db).await?;
                 // Judged before the node is taken: who is refused leaves no trace.
                 register(snapshot, &self.options, &info, author).map_err(Problem::Fatal)?;
                 Some(info)
@@ -166,6 +177,7 @@ impl Reconciler {
             run_id: own.run_id.clone(),
             agent: self.agent.clone(),
             client_id: own.client_id,
+            sync: self.sync.borrow_and_update().clone(),
             rest: Map::new(),
         };
         match self.claim.hold(store, snapshot.member(&id), &want, own, &self.connector).await {
@@ -173,7 +185,11 @@ impl Reconciler {
             Ok(false) => return Ok(Some(Instant::now() + UNDECIDED)),
             Err(error) => return Err(refused_is_fatal(error)),
         }
+        let db = snapshot.config.db;
         if let Some(info) = newcomer {
+            // Before the record: one that is there without its gate has lost its data.
+            let life = Life { run_id: own.run_id.clone(), generation: 1, db };
+            self.gate.open(&life, &Beside::of(snapshot)?).await.map_err(|why| self.at_gate(&why))?;
             let changed = store.change(|snapshot| register(snapshot, &self.options, &info, author)).await;
             let epoch = changed.map_err(refused_is_fatal)?.epoch();
             tracing::info!(member = %id, addr = %self.addr, %epoch, "the member is registered");
@@ -185,15 +201,69 @@ impl Reconciler {
         let counts = self.count_flushes(snapshot, own).await?;
         let founding = matches!(snapshot.phase(), Ok(Phase::Founding { .. }));
         let flushed = !founding && self.flushes.lost_data(own, counts);
-        let sight = match (own.replica, flushed) {
-            (true, _) => Sight::Unfit { why: "the server became a replica of another server" },
-            (false, true) => Sight::Unfit { why: "its data was flushed" },
-            (false, false) => Sight::Alive { run_id: &own.run_id },
+        let unfit = match (own.replica, flushed) {
+            (true, _) => Some("the server became a replica of another server"),
+            (false, true) => Some("its data was flushed"),
+            (false, false) => None,
+        };
+        let gate = self.guard(snapshot, own, unfit.is_none()).await?;
+        let sight = match unfit {
+            Some(why) => Sight::Unfit { why, closed: gate == Gate::Shut },
+            None => Sight::Alive { run_id: &own.run_id, gate },
         };
         let wake = self.write(store, snapshot, sight).await?;
         self.flushes.settle(own, counts);
         // A flush that has been dealt with is followed by a return.
         Ok(if flushed { Some(Instant::now()) } else { wake })
+    }
+
+    /// Leaves the gate open where the record wants it so and the server is `fit` for it, and shuts it otherwise.
+    async fn guard(&mut self, snapshot: &Snapshot, own: &Sighting, fit: bool) -> std::result::Result<Gate, Problem> {
+        let db = snapshot.config.db;
+        let used = snapshot.member(&self.options.id).filter(|record| {
+            fit && record.run_id == own.run_id && matches!(record.state(), State::Up | State::Joining)
+        });
+        if let Some(record) = used {
+            let life = Life { run_id: own.run_id.clone(), generation: record.generation, db };
+            if self.gate.keep(&life, &Beside::of(snapshot)?).await.map_err(|why| self.at_gate(&why))? {
+                return Ok(Gate::Open);
+            }
+        }
+        if matches!(self.gate.door(own), Door::Shut { .. }) {
+            return Ok(Gate::Shut);
+        }
+        let lease = Duration::from_millis(snapshot.config.fence_wait_ms);
+        let shut = self.gate.shut(db, own, lease).await.map_err(|why| self.at_gate(&why))?;
+        Ok(if shut { Gate::Shut } else { Gate::Left })
+    }
+
+    /// Opens the gate for a record that is about to be written, where that says that the member is used.
+    async fn prepare(
+        &mut self,
+        snapshot: &Snapshot,
+        record: &MemberRecord,
+        sight: Sight<'_>,
+    ) -> std::result::Result<(), Problem> {
+        let (Sight::Alive { run_id, gate: Gate::Left | Gate::Shut }, State::Up | State::Joining) =
+            (sight, record.state())
+        else {
+            return Ok(());
+        };
+        let life = Life { run_id: run_id.to_owned(), generation: record.generation, db: snapshot.config.db };
+        self.gate.open(&life, &Beside::of(snapshot)?).await.map_err(|why| self.at_gate(&why))
+    }
+
+    /// An agent that may not guard the gate is of no use, and says so when it starts.
+    fn at_gate(&self, why: &Failure) -> Problem {
+        let message = format!("the gate of {} cannot be kept: its server: {why}", self.options.id);
+        match why {
+            Failure::Answered(code) if code == "NOPERM" => {
+                let hint = "its user needs EVAL, SELECT, CLIENT LIST, CLIENT KILL, and all keys that begin with __rr:";
+                let error = Error::new(ErrorKind::Denied, message).with_hint(hint);
+                if self.gate.able() { Problem::Later(error) } else { Problem::Fatal(error) }
+            }
+            _ => Problem::Later(Error::new(ErrorKind::Unreachable, message)),
+        }
     }
 
     /// The server does not answer: the record says so, and then the node is given back.
@@ -241,7 +311,7 @@ impl Reconciler {
         let (addr, by) = (self.addr.clone(), self.by.clone());
         let author = Author { addr: &addr, by: &by, now_ms: unix_ms() };
         let same_life = |record: &MemberRecord| match sight {
-            Sight::Alive { run_id } => record.state() == State::Down && record.run_id == run_id,
+            Sight::Alive { run_id, .. } => record.state() == State::Down && record.run_id == run_id,
             Sight::Unfit { .. } | Sight::Dead { .. } => false,
         };
         let back = snapshot.member(&id).is_some_and(same_life);
@@ -258,12 +328,17 @@ impl Reconciler {
             let unused = u64::try_from(snapshot.epoch.0).unwrap_or(0) + 2;
             Ok(wanted(snapshot.member(&id), snapshot.phase()?, sight, author, unused, may_return))
         };
-        if decide(snapshot)?.is_none() {
-            return Ok(self.returns.due());
-        }
+        let Some(planned) = decide(snapshot)? else { return Ok(self.returns.due()) };
+        self.prepare(snapshot, &planned, sight).await?;
+        let opened = matches!(planned.state(), State::Up | State::Joining).then_some(planned.generation);
         let mut written = None;
         let changed = store.change(|snapshot| {
-            written = decide(snapshot)?;
+            // If others were faster, the gate may be open for another life than the one that is to be written now. Then
+            // the next round shuts it.
+            written = decide(snapshot)?.filter(|record| match record.state() {
+                State::Up | State::Joining => opened == Some(record.generation),
+                State::Down => true,
+            });
             Ok(written.clone().map(|record| {
                 let mut change = Change::of(snapshot);
                 change.put(&id, record);
@@ -302,12 +377,19 @@ impl Reconciler {
         self.warned = why;
     }
 
-    /// Asks the server what only registration wants to know.
-    async fn inspect(&self) -> Result<Info> {
+    /// Asks the server what only registration wants to know. What a ring keeps there itself are no keys.
+    async fn inspect(&self, db: i64) -> Result<Info> {
         let failed =
             |why: Failure| Error::new(ErrorKind::Unreachable, format!("the server of {}: {why}", self.options.id));
+        let within = self.options.health.connect;
         let mut server = self.connector.connect(&self.options.redis, &self.claim.look).await.map_err(failed)?;
-        server.info(self.options.health.connect).await.map_err(failed)
+        let mut info = server.info(within).await.map_err(failed)?;
+        if info.keys > 0 {
+            server.select(db, within).await.map_err(failed)?;
+            let own = server.ask::<u64>(redis::cmd("EXISTS").arg(&OWN_KEYS), within).await.map_err(failed)?;
+            info.keys = info.keys.saturating_sub(own);
+        }
+        Ok(info)
     }
 }
 

@@ -9,11 +9,23 @@ use crate::placement::{Phase, State};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sight<'a> {
     /// It answers, and is fit to hold data.
-    Alive { run_id: &'a str },
-    /// It lives, but what it holds cannot be right: it is loading, copies another server, or was flushed.
-    Unfit { why: &'a str },
+    Alive { run_id: &'a str, gate: Gate },
+    /// It lives, but what it holds cannot be right: it is loading, copies another server, or was flushed. `closed`: its
+    /// gate is shut, and nobody is left who came through it.
+    Unfit { why: &'a str, closed: bool },
     /// It hangs, or (`closed`) nobody listens at its port, so that it can answer nobody.
     Dead { closed: bool, why: &'a str },
+}
+
+/// How the gate of a server that answers stands to its member's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// It is open for the process and the generation that the record names.
+    Open,
+    /// It is not, but somebody may still be there who came through it.
+    Left,
+    /// It is shut, and nobody is left who came through it.
+    Shut,
 }
 
 /// What goes into every record that this agent writes.
@@ -29,6 +41,8 @@ pub(super) struct Author<'a> {
 
 /// Why a member that is back is not read.
 pub(super) const FILLING: &str = "waits for filling: its data is not known to be whole";
+/// Why a member whose gate is gone is not read: the record was written after the gate was opened.
+pub(super) const GATE_LOST: &str = "its gate is gone, and its data may be too";
 /// Why a member that is back is not even joining.
 pub(super) const WAITS: &str = "waits: a member joins only while the ring is still or filling";
 
@@ -54,7 +68,7 @@ pub(super) fn wanted(
     };
     let Some(record) = record else {
         // Without a record it counts as down already, so only a return has to be written.
-        let Sight::Alive { run_id } = sight else { return None };
+        let Sight::Alive { run_id, gate } = sight else { return None };
         let fresh = MemberRecord {
             v: VERSION,
             addr: author.addr.to_owned(),
@@ -67,7 +81,7 @@ pub(super) fn wanted(
             since: None,
             rest: Map::new(),
         };
-        return Some(returned(&fresh, phase, run_id, author, with));
+        return Some(returned(&fresh, phase, run_id, gate == Gate::Shut, author, with));
     };
     match (sight, record.state()) {
         (Sight::Dead { closed, why }, State::Up | State::Joining) => Some(with(record, State::Down, closed, why)),
@@ -76,20 +90,33 @@ pub(super) fn wanted(
             Some(MemberRecord { closed: true, ..record.clone() })
         }
         (Sight::Dead { .. }, State::Down) => None,
-        (Sight::Unfit { why }, State::Up | State::Joining) => Some(with(record, State::Down, false, why)),
-        (Sight::Unfit { .. }, State::Down) if record.closed => Some(MemberRecord { closed: false, ..record.clone() }),
+        (Sight::Unfit { why, closed }, State::Up | State::Joining) => Some(with(record, State::Down, closed, why)),
+        (Sight::Unfit { closed: true, .. }, State::Down) if !record.closed => {
+            Some(MemberRecord { closed: true, ..record.clone() })
+        }
+        // A process that was closed lets nobody in until its gate is opened, and the next one has none of its own.
         (Sight::Unfit { .. }, State::Down) => None,
-        (Sight::Alive { run_id }, State::Up | State::Joining) if record.run_id == run_id => {
+        (Sight::Alive { run_id, gate: Gate::Open }, State::Up | State::Joining) if record.run_id == run_id => {
             let moved = record.addr != author.addr;
             moved.then(|| MemberRecord { addr: author.addr.to_owned(), ..record.clone() })
         }
-        (Sight::Alive { run_id }, State::Up | State::Joining) => Some(returned(record, phase, run_id, author, with)),
-        (Sight::Alive { run_id }, State::Down) => {
+        (Sight::Alive { run_id, gate }, State::Up | State::Joining) if record.run_id == run_id => {
+            Some(with(record, State::Down, gate == Gate::Shut, GATE_LOST))
+        }
+        (Sight::Alive { run_id, gate }, State::Up | State::Joining) => {
+            Some(returned(record, phase, run_id, gate == Gate::Shut, author, with))
+        }
+        (Sight::Alive { run_id, gate }, State::Down) => {
             let back = may_return || record.run_id != run_id;
-            let next = back.then(|| returned(record, phase, run_id, author, with))?;
+            let closed = gate == Gate::Shut || record.closed;
+            let next = match back {
+                true => returned(record, phase, run_id, closed, author, with),
+                false => record.clone(),
+            };
             // Waiting is said once, not each time that it is looked at.
-            let said = next.state() == State::Down && record.reason.as_deref() == Some(WAITS) && !record.closed;
-            (!said).then_some(next)
+            let said = next.state() == State::Down && (!back || record.reason.as_deref() == Some(WAITS));
+            let next = if said { MemberRecord { closed, ..record.clone() } } else { next };
+            (next != *record).then_some(next)
         }
     }
 }
@@ -99,6 +126,7 @@ fn returned(
     record: &MemberRecord,
     phase: Phase,
     run_id: &str,
+    closed: bool,
     author: Author<'_>,
     with: impl Fn(&MemberRecord, State, bool, &str) -> MemberRecord,
 ) -> MemberRecord {
@@ -112,7 +140,7 @@ fn returned(
         Phase::Still | Phase::Filling => lives_on(State::Joining, FILLING),
         // Nobody has read or written the ring yet, so nothing can be missing.
         Phase::Founding { .. } => lives_on(State::Up, "back before the ring was founded"),
-        Phase::Syncing | Phase::Retiring => with(record, State::Down, false, WAITS),
+        Phase::Syncing | Phase::Retiring => with(record, State::Down, closed, WAITS),
     }
 }
 

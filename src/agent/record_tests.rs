@@ -4,10 +4,18 @@ use proptest::prelude::*;
 const AUTHOR: Author<'static> = Author { addr: "redis://h:1", by: "agent h:1", now_ms: 9 };
 const DEAD: Sight<'static> = Sight::Dead { closed: true, why: "dead" };
 const HUNG: Sight<'static> = Sight::Dead { closed: false, why: "hung" };
-const UNFIT: Sight<'static> = Sight::Unfit { why: "unfit" };
+const UNFIT: Sight<'static> = Sight::Unfit { why: "unfit", closed: false };
 
 fn alive(run_id: &str) -> Sight<'_> {
-    Sight::Alive { run_id }
+    Sight::Alive { run_id, gate: Gate::Open }
+}
+
+fn shut(run_id: &str) -> Sight<'_> {
+    Sight::Alive { run_id, gate: Gate::Shut }
+}
+
+fn left(run_id: &str) -> Sight<'_> {
+    Sight::Alive { run_id, gate: Gate::Left }
 }
 
 fn record(state: State) -> MemberRecord {
@@ -61,11 +69,36 @@ fn a_server_that_is_back_joins_with_a_new_generation() {
     }
     for phase in [Phase::Syncing, Phase::Retiring] {
         for (state, run_id) in [(State::Down, "old"), (State::Up, "new"), (State::Joining, "new")] {
-            let waits = want(&record(state), phase, alive(run_id)).unwrap();
+            let waits = want(&record(state), phase, left(run_id)).unwrap();
             assert_eq!((waits.state(), waits.generation, waits.run_id.as_str()), (State::Down, 3, "old"));
-            assert_eq!((want(&waits, phase, alive(run_id)), waits.reason.as_deref()), (None, Some(WAITS)));
+            assert_eq!((want(&waits, phase, left(run_id)), waits.reason.as_deref()), (None, Some(WAITS)));
+            assert!(!waits.closed && want(&waits, phase, shut(run_id)).unwrap().closed);
         }
     }
+}
+
+#[test]
+fn a_gate_that_is_gone_ends_the_life_of_the_data() {
+    for phase in [Phase::Still, Phase::Filling, Phase::Syncing, Phase::Retiring] {
+        for state in [State::Up, State::Joining] {
+            let down = want(&record(state), phase, left("old")).unwrap();
+            assert_eq!((down.state(), down.closed, down.reason.as_deref()), (State::Down, false, Some(GATE_LOST)));
+            assert!(want(&record(state), phase, shut("old")).unwrap().closed);
+        }
+    }
+}
+
+#[test]
+fn a_fenced_server_that_is_emptied_is_closed_once() {
+    let wanted = |record: &MemberRecord, sight| super::wanted(Some(record), Phase::Syncing, sight, AUTHOR, 100, false);
+    let down = MemberRecord { reason: Some("fenced".to_owned()), ..record(State::Down) };
+    assert_eq!(wanted(&down, left("old")), None);
+    let closed = wanted(&down, shut("old")).unwrap();
+    assert_eq!(closed, MemberRecord { closed: true, ..down });
+    assert_eq!(
+        (wanted(&closed, shut("old")), wanted(&closed, left("old")), wanted(&closed, UNFIT)),
+        (None, None, None)
+    );
 }
 
 #[test]
@@ -102,7 +135,10 @@ proptest! {
         state in prop::sample::select(vec![State::Up, State::Down, State::Joining]),
         closed in any::<bool>(),
         phase in prop::sample::select(vec![Phase::Still, Phase::Filling, Phase::Syncing, Phase::Retiring]),
-        sight in prop::sample::select(vec![alive("old"), alive("new"), DEAD, HUNG, UNFIT]),
+        sight in prop::sample::select(vec![
+            alive("old"), alive("new"), shut("old"), shut("new"), left("old"), left("new"), DEAD, HUNG, UNFIT,
+            Sight::Unfit { why: "unfit", closed: true },
+        ]),
         may_return in any::<bool>(),
     ) {
         let before = MemberRecord { closed, ..record(state) };
@@ -112,7 +148,20 @@ proptest! {
             prop_assert!(after.generation >= before.generation);
             prop_assert_eq!(after.run_id != before.run_id, after.run_id != before.run_id && after.generation > before.generation);
             prop_assert_eq!(&after.rest, &before.rest);
-            prop_assert_eq!(wanted(Some(&after), phase, sight, AUTHOR, 100, may_return), None);
+            // What is written now is closed only if somebody has seen that nobody is left.
+            let emptied = matches!(
+                sight,
+                Sight::Alive { gate: Gate::Shut, .. } | Sight::Unfit { closed: true, .. } | Sight::Dead { closed: true, .. }
+            );
+            prop_assert!(!after.closed || emptied || (before.closed && before.state() == State::Down));
+            prop_assert!(!after.closed || after.state() == State::Down);
+            // Who is back has its gate opened before the record is written, and what then follows is settled.
+            let sight = match (after.state(), sight) {
+                (State::Up | State::Joining, Sight::Alive { run_id, .. }) => alive(run_id),
+                (_, sight) => sight,
+            };
+            let settled = wanted(Some(&after), phase, sight, AUTHOR, 100, false);
+            prop_assert_eq!(settled, None);
         } else if before.state() == State::Up {
             prop_assert_eq!(sight, alive("old"));
         }

@@ -1,10 +1,11 @@
 //! The agent's own connection to a Redis server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{try_join, try_join_all};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, cmd};
+use redis::aio::{AsyncPushSender, ConnectionLike as _, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, Value, cmd};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -59,7 +60,7 @@ impl std::fmt::Display for Failure {
 }
 
 impl Failure {
-    fn of(error: RedisError) -> Failure {
+    pub(super) fn of(error: RedisError) -> Failure {
         // The text of an error reply may repeat arguments; its code does not.
         match (error.kind(), error.code()) {
             (redis::ErrorKind::AuthenticationFailed, _) => Failure::Answered("WRONGPASS".to_owned()),
@@ -87,10 +88,28 @@ impl Connector {
     /// Connects, and asks for its number there. The time limit covers the handshake: the kernel accepts
     /// connections for a server that hangs.
     pub(crate) async fn connect(&self, address: &Address, name: &str) -> Result<Server, Failure> {
-        timeout(self.timeout, self.handshake(address, name)).await.unwrap_or(Err(Failure::Silent))
+        self.connect_to(address, name, 0, None).await
     }
 
-    async fn handshake(&self, address: &Address, name: &str) -> Result<Server, Failure> {
+    /// Likewise, to a database; what the server says unasked goes to `pushes`, which only RESP3 can bring.
+    pub(crate) async fn connect_to(
+        &self,
+        address: &Address,
+        name: &str,
+        db: i64,
+        pushes: Option<Arc<dyn AsyncPushSender>>,
+    ) -> Result<Server, Failure> {
+        let connecting = self.handshake(address, name, db, pushes);
+        timeout(self.timeout, connecting).await.unwrap_or(Err(Failure::Silent))
+    }
+
+    async fn handshake(
+        &self,
+        address: &Address,
+        name: &str,
+        db: i64,
+        pushes: Option<Arc<dyn AsyncPushSender>>,
+    ) -> Result<Server, Failure> {
         let io = |why: std::io::Error| match why.kind() {
             std::io::ErrorKind::ConnectionRefused => Failure::Refused,
             std::io::ErrorKind::TimedOut => Failure::Silent,
@@ -99,24 +118,30 @@ impl Connector {
         let stream = TcpStream::connect(address.host_port()).await.map_err(io)?;
         stream.set_nodelay(true).map_err(io)?;
         if !address.tls {
-            return self.greet(stream, name).await;
+            return self.greet(stream, name, db, pushes).await;
         }
         #[cfg(feature = "tls")]
         {
             let host = rustls::pki_types::ServerName::try_from(address.host.clone())
                 .map_err(|_| Failure::Lost("its host is no name that a certificate can have".to_owned()))?;
             let stream = self.tls.connect(host, stream).await.map_err(io)?;
-            self.greet(stream, name).await
+            self.greet(stream, name, db, pushes).await
         }
         #[cfg(not(feature = "tls"))]
         Err(Failure::Lost("this build has no TLS".to_owned()))
     }
 
-    async fn greet<S>(&self, stream: S, name: &str) -> Result<Server, Failure>
+    async fn greet<S>(
+        &self,
+        stream: S,
+        name: &str,
+        db: i64,
+        pushes: Option<Arc<dyn AsyncPushSender>>,
+    ) -> Result<Server, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut settings = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let mut settings = RedisConnectionInfo::default().set_skip_set_lib_name().set_db(db);
         if let Some(username) = &self.credentials.username {
             settings = settings.set_username(username);
         }
@@ -124,7 +149,11 @@ impl Connector {
             settings = settings.set_password(password);
         }
         // Every call here has a time limit of its own.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        if let Some(pushes) = pushes {
+            settings = settings.set_protocol(ProtocolVersion::RESP3);
+            config = config.set_push_sender(pushes);
+        }
         let connecting = MultiplexedConnection::new_with_config(&settings, stream, config);
         let (connection, driver) = connecting.await.map_err(Failure::of)?;
         let driver = tokio::spawn(driver);
@@ -177,6 +206,43 @@ impl Server {
     pub(crate) async fn clients(&mut self, within: Duration) -> Result<Vec<Client>, Failure> {
         let text = self.ask::<String>(cmd("CLIENT").arg("LIST"), within).await?;
         Ok(clients(&text))
+    }
+
+    /// Asks several things at once. What was answered with an error is so in its place; of a transaction, which is one
+    /// answer, such an error is the whole's.
+    pub(crate) async fn ask_all(&self, cmds: &Pipeline, within: Duration) -> Result<Vec<Value>, Failure> {
+        let (skipped, answers) = if cmds.is_transaction() { (cmds.len() + 1, 1) } else { (0, cmds.len()) };
+        let mut connection = self.connection.clone();
+        let asking = connection.req_packed_commands(cmds, skipped, answers);
+        timeout(within, asking).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)
+    }
+
+    /// Whether the connection is known to have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.driver.is_finished()
+    }
+
+    /// Uses this database from now on.
+    pub(crate) async fn select(&mut self, db: i64, within: Duration) -> Result<(), Failure> {
+        self.ask::<()>(cmd("SELECT").arg(db), within).await
+    }
+
+    /// Who is connected to it as one who reads and writes (`normal`) or listens (`pubsub`).
+    pub(crate) async fn clients_of(&mut self, kind: &str, within: Duration) -> Result<Vec<Client>, Failure> {
+        let text = self.ask::<String>(cmd("CLIENT").arg("LIST").arg("TYPE").arg(kind), within).await?;
+        Ok(clients(&text))
+    }
+
+    /// Ends connections. One that has ended already is none to end.
+    pub(crate) async fn kill(&mut self, ids: &[u64], within: Duration) -> Result<(), Failure> {
+        for some in ids.chunks(1000) {
+            let kills = some.iter().map(|id| {
+                let mut connection = self.connection.clone();
+                async move { cmd("CLIENT").arg("KILL").arg("ID").arg(*id).query_async::<u64>(&mut connection).await }
+            });
+            timeout(within, try_join_all(kills)).await.map_err(|_| Failure::Silent)?.map_err(Failure::of)?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn ask<T: redis::FromRedisValue>(&mut self, cmd: &Cmd, within: Duration) -> Result<T, Failure> {

@@ -19,7 +19,7 @@ use super::reply::{Text, printable};
 use crate::placement::{Location, Member, NodeId, State, Topology};
 use crate::policy::Timeouts;
 
-/// Where keys live: hash tag, CRC32, token, owners, and who is read and written now
+/// Where keys live: hash tag, CRC32, token, owners, who is read and written now, and who gains them in a move
 ///
 /// Asks nobody but ZooKeeper; with --probe it asks every owner directly whether it has the key. Ends with 1 when a key
 /// cannot be read now; with --probe also when copies differ, or one of them is missing or cannot be asked.
@@ -44,6 +44,8 @@ struct Report {
     owners: Vec<String>,
     reads: Vec<String>,
     writes: Vec<String>,
+    /// The members that gain the key in a move: written as soon as the primary's gate names them, and not read yet.
+    gainers: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     copies: Option<Vec<CopyReport>>,
     /// Whether all copies that could be compared are equal; `null` where there are not two of them.
@@ -74,7 +76,7 @@ impl Locate {
         for key in self.keys {
             let key = key.into_vec();
             let location = topology.locate(&key);
-            let mut report = Report::new(&key, &location);
+            let mut report = Report::new(&key, &location, &topology);
             fine &= !report.reads.is_empty();
             if let Some(prober) = &prober {
                 let copies = Copies::ask(prober, &topology, &location, &key).await;
@@ -100,6 +102,8 @@ impl<'a> Copies<'a> {
         // Serving owners first, then those that are only written.
         let mut ids: Vec<&NodeId> = location.owners.iter().collect();
         ids.extend(location.writes.iter().filter(|id| !location.owners.contains(id)));
+        let gainers: Vec<&NodeId> = topology.gainers(location.token).map(|at| &topology.member(at).id).collect();
+        ids.extend(gainers.into_iter().filter(|id| !location.owners.contains(id)));
         let members: Vec<&Member> = ids.iter().filter_map(|id| Some(topology.find(id)?.1)).collect();
         let mut copies = Copies::once(prober, &members, key).await;
         for _ in 1..ATTEMPTS {
@@ -140,7 +144,8 @@ impl<'a> Copies<'a> {
 }
 
 impl Report {
-    fn new(key: &[u8], location: &Location) -> Report {
+    fn new(key: &[u8], location: &Location, topology: &Topology) -> Report {
+        let gainers = topology.gainers(location.token).map(|at| topology.member(at).id.to_string()).collect();
         let names = |ids: &[NodeId]| ids.iter().map(ToString::to_string).collect();
         Report {
             key: Text(key.to_vec()),
@@ -150,6 +155,7 @@ impl Report {
             owners: names(&location.owners),
             reads: names(&location.reads),
             writes: names(&location.writes),
+            gainers,
             copies: None,
             same: None,
         }
@@ -185,12 +191,16 @@ impl CopyReport {
 }
 
 fn text(reports: &[Report], out: Out) -> String {
-    let columns = ["KEY", "HASH TAG", "CRC32", "TOKEN", "OWNERS", "READ", "WRITTEN"].map(Column::word);
+    let moving = reports.iter().any(|report| !report.gainers.is_empty());
+    let mut columns = ["KEY", "HASH TAG", "CRC32", "TOKEN", "OWNERS", "READ", "WRITTEN"].map(Column::word).to_vec();
+    if moving {
+        columns.push(Column::word("GAINED BY"));
+    }
     let mut table = out.table(&columns);
     let owners = |ids: &[String]| if ids.is_empty() { "nobody".to_owned() } else { ids.join(",") };
     for report in reports {
         let red = |cell: Cell, none: bool| if none { cell.fg(Color::DarkRed) } else { cell };
-        table.add_row([
+        let mut cells = vec![
             Cell::new(printable(&report.key.0)),
             Cell::new(if report.tag == report.key { "-".to_owned() } else { printable(&report.tag.0) }),
             Cell::new(report.crc32),
@@ -198,7 +208,11 @@ fn text(reports: &[Report], out: Out) -> String {
             Cell::new(owners(&report.owners)),
             red(Cell::new(owners(&report.reads)), report.reads.is_empty()),
             red(Cell::new(owners(&report.writes)), report.writes.is_empty()),
-        ]);
+        ];
+        if moving {
+            cells.push(Cell::new(or_dash((!report.gainers.is_empty()).then(|| report.gainers.join(",")))));
+        }
+        table.add_row(cells);
     }
     let mut text = format!("{}\n", table.trim_fmt());
     if reports.iter().any(|report| report.copies.is_some()) {

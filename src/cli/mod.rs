@@ -1,7 +1,7 @@
 //! The `redis-ring` command: a thin shell over the library, one file a verb.
 //!
 //! A verb is a struct of clap's with a `run`, one row in `Verb`, and one in `run`. What they share: the
-//! `Context` with the ring and the way to print, `records` (what ZooKeeper has) and `probe` (what the members say
+//! `Context` with the ring and the way to print, `records` (what ZooKeeper has), `progress` (how far a move is) and `probe` (what the members say
 //! themselves).
 
 mod agent;
@@ -17,6 +17,7 @@ mod locate;
 mod logging;
 mod output;
 mod probe;
+mod progress;
 mod records;
 mod reply;
 mod ring;

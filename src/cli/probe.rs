@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::context::Context;
+use crate::command::OWN_KEYS;
 use crate::membership::Address;
 use crate::node::{ConnectOptions, Direct};
 use crate::placement::{Member, RunId};
@@ -23,7 +24,7 @@ pub(super) struct Prober {
 pub(super) struct Answer {
     /// The process that answered.
     pub(super) run_id: RunId,
-    /// Keys in the ring's database.
+    /// Keys in the ring's database, the ring's own left out.
     pub(super) keys: u64,
     /// Bytes that its data take.
     pub(super) memory: u64,
@@ -82,9 +83,13 @@ async fn ask(direct: Direct) -> Result<Answer> {
     let asked = Instant::now();
     direct.ask(&ping).await?;
     let round_trip = asked.elapsed();
-    let (keys, info) = tokio::join!(direct.ask(&dbsize), direct.ask(&info));
+    let mut own = redis::cmd("EXISTS");
+    own.arg(&OWN_KEYS[..]);
+    let (keys, own, info) = tokio::join!(direct.ask(&dbsize), direct.ask(&own), direct.ask(&info));
     let (keys, info) = (keys?, info?);
     let keys: u64 = redis::from_redis_value_ref(&keys).map_err(nonsense)?;
+    // A user without the right to ask sees the ring's own keys counted too.
+    let own: u64 = own.ok().and_then(|own| redis::from_redis_value_ref(&own).ok()).unwrap_or(0);
     let info: String = redis::from_redis_value_ref(&info).map_err(nonsense)?;
     let field = |name: &str| {
         info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|value| value.trim().to_owned())
@@ -92,7 +97,7 @@ async fn ask(direct: Direct) -> Result<Answer> {
     let number = |name: &str| field(name).and_then(|value| value.parse::<u64>().ok());
     Ok(Answer {
         run_id: direct.run_id().clone(),
-        keys,
+        keys: keys.saturating_sub(own),
         memory: number("used_memory").unwrap_or(0),
         memory_limit: number("maxmemory").filter(|limit| *limit > 0),
         round_trip,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
+use crate::membership::records::LeadRecord;
 use crate::membership::{Live, Membership, MembershipOptions, RingUrl, Store};
 use crate::placement::{NodeId, Phase, Topology};
 use crate::{Error, ErrorKind, Result};
@@ -28,6 +29,8 @@ pub(super) struct Reading {
     pub(super) founding: Option<Founding>,
     /// The members whose agents hold their nodes; `None` for a fixed ring, which has no agents.
     pub(super) live: Option<BTreeMap<NodeId, Live>>,
+    /// Whose agent leads a move.
+    pub(super) leader: Option<LeadRecord>,
 }
 
 /// How far the founding of a ring has come.
@@ -66,15 +69,15 @@ impl Records {
         self.connect().await?;
         let Some(store) = &self.store else {
             let view = Membership::open(&self.url, &self.options).await?.view();
-            return Ok(Reading { topology: (*view.topology).clone(), founding: None, live: None });
+            return Ok(Reading { topology: (*view.topology).clone(), founding: None, live: None, leader: None });
         };
-        let (snapshot, live) = tokio::join!(store.snapshot(), store.live());
-        let (snapshot, live) = (snapshot?, live?);
+        let (snapshot, live, leader) = tokio::join!(store.snapshot(), store.live(), store.lead());
+        let (snapshot, live, leader) = (snapshot?, live?, leader?);
         let founding = match snapshot.phase()? {
             Phase::Founding { wanted } => Some(Founding { registered: snapshot.ring.serving.len(), wanted }),
             Phase::Still | Phase::Filling | Phase::Syncing | Phase::Retiring => None,
         };
-        Ok(Reading { topology: snapshot.topology()?, founding, live: Some(live) })
+        Ok(Reading { topology: snapshot.topology()?, founding, live: Some(live), leader })
     }
 
     /// Reads them once, for a ring that is founded.

@@ -1,5 +1,8 @@
 //! `redis-ring watch`.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use clap::Args;
 use serde::Serialize;
 use tokio::sync::watch::Receiver;
@@ -8,14 +11,17 @@ use super::context::Context;
 use super::exit::{Failure, Verdict};
 use super::human::{now_ms, timestamp};
 use super::output::Out;
+use super::progress::{Gainer, Move};
+use super::records::Records;
 use crate::membership::{Membership, Source, View};
-use crate::placement::{Member, Topology};
+use crate::placement::{Member, Phase, State, Topology};
 use crate::{Error, ErrorKind};
 
 /// The membership as it changes: a line for each change, with its reason, until Ctrl-C
 ///
-/// Begins with what is there. Changes in quick succession may be seen as one. When ZooKeeper is lost, the last ring
-/// stays and the source is said to be stale. While the ring is being founded it waits.
+/// Begins with what is there. Changes in quick succession may be seen as one. While members are filled, a line at most once
+/// a second says how far each is. When ZooKeeper is lost, the last ring stays and the source is said to be stale. While
+/// the ring is being founded it waits.
 #[derive(Debug, Args)]
 pub(super) struct Watch {}
 
@@ -31,6 +37,12 @@ struct Event {
     to: Option<String>,
     reason: Option<String>,
     by: Option<String>,
+    /// How far a member is that gains keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Gainer>,
+    /// How long it took, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +54,14 @@ enum What {
     Address,
     /// The process that holds a member's data, and the life of these data.
     Generation,
+    /// Whether a member that is down is known to answer nobody.
+    Closed,
+    /// How far a member is that gains keys.
+    Progress,
+    /// The members that are read from now on.
+    Flip,
+    /// All members are up again, and nothing moves.
+    Whole,
     /// The phase of the ring.
     Phase,
     /// Who owns what: the fingerprint.
@@ -68,13 +88,83 @@ async fn follow(context: &Context) -> Result<Failure, Failure> {
     let membership = open(context).await?;
     let mut views = membership.subscribe();
     let mut last: Option<std::sync::Arc<View>> = None;
+    let mut wholeness = Wholeness::default();
+    let mut moving = Moving::default();
     loop {
         let view = views.borrow_and_update().clone();
-        for event in changes(last.as_deref(), &view) {
+        for event in changes(last.as_deref(), &view).into_iter().chain(wholeness.event(&view.topology)) {
             out.event(&event, || event.line(out))?;
         }
+        tokio::select! {
+            changed = wait(&mut views) => changed?,
+            failure = moving.tell(context, &view.topology) => return Err(failure),
+        }
         last = Some(view);
-        wait(&mut views).await?;
+    }
+}
+
+/// Since when the ring lacks a member, by this process's own clock.
+#[derive(Default)]
+struct Wholeness(Option<Instant>);
+
+impl Wholeness {
+    fn event(&mut self, topology: &Topology) -> Option<Event> {
+        let up = topology.serving().members().all(|(index, ..)| topology.member(index).state == State::Up);
+        if !up || topology.phase() != Phase::Still {
+            self.0.get_or_insert_with(Instant::now);
+            return None;
+        }
+        let after = self.0.take()?.elapsed();
+        let after_ms = Some(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        Some(Event { after_ms, ..Event::at(topology.epoch().0, What::Whole) })
+    }
+}
+
+/// Tells how far the members are that are being filled.
+#[derive(Default)]
+struct Moving {
+    /// Opened by the first move, since a ring that stands still needs no second session.
+    records: Option<Records>,
+    told: BTreeMap<String, Gainer>,
+    at: Option<Instant>,
+}
+
+impl Moving {
+    const EVERY: Duration = Duration::from_secs(1);
+
+    /// Ends only where nothing can be printed. Cancel safe: what was told stays told.
+    async fn tell(&mut self, context: &Context, topology: &Topology) -> Failure {
+        if !matches!(topology.phase(), Phase::Filling | Phase::Syncing) {
+            return std::future::pending().await;
+        }
+        loop {
+            if let Some(told) = self.at {
+                tokio::time::sleep(Self::EVERY.saturating_sub(told.elapsed())).await;
+            }
+            self.at = Some(Instant::now());
+            // Without ZooKeeper there is nothing to tell, and the source's line says so.
+            let Ok(Some(found)) = tokio::time::timeout(context.member_timeout(), self.read(context)).await else {
+                continue;
+            };
+            for gainer in found.members {
+                if self.told.get(&gainer.id) == Some(&gainer) {
+                    continue;
+                }
+                let event = Event::of(&gainer, topology);
+                if let Err(failure) = context.out.event(&event, || event.line(context.out)) {
+                    return failure;
+                }
+                self.told.insert(gainer.id.clone(), gainer);
+            }
+        }
+    }
+
+    async fn read(&mut self, context: &Context) -> Option<Move> {
+        if self.records.is_none() {
+            self.records = Some(Records::open(context).await.ok()?);
+        }
+        let reading = self.records.as_mut()?.read().await.ok()?;
+        Move::of(&reading.topology, reading.live.as_ref(), None)
     }
 }
 
@@ -127,6 +217,12 @@ fn changes(old: Option<&View>, new: &View) -> Vec<Event> {
         let known = old.and_then(|old| Some(old.topology.find(&member.id)?.1));
         member_changes(known, member, &event, &mut events);
     }
+    let flipped = |phase: Phase| matches!(phase, Phase::Filling | Phase::Syncing);
+    if let Some(old) = old.map(|old| &old.topology).filter(|old| flipped(old.phase()) && !flipped(topology.phase())) {
+        let was_joining = |id| old.find(id).is_some_and(|(_, member)| member.state == State::Joining);
+        let up = topology.members().iter().filter(|member| member.state == State::Up && was_joining(&member.id));
+        events.extend(up.map(|member| Event { id: Some(member.id.to_string()), ..event(What::Flip) }));
+    }
     let gone = old.into_iter().flat_map(|old| old.topology.members()).filter(|m| topology.find(&m.id).is_none());
     for member in gone {
         let (id, from) = (Some(member.id.to_string()), Some(member.state.to_string()));
@@ -150,6 +246,9 @@ fn member_changes(old: Option<&Member>, new: &Member, event: &impl Fn(What) -> E
         });
     }
     let Some(old) = old else { return };
+    if new.closed && !old.closed {
+        events.push(Event { id: id(), ..event(What::Closed) });
+    }
     if old.addr != new.addr {
         events.push(Event { id: id(), from: old.addr.clone(), to: new.addr.clone(), ..event(What::Address) });
     }
@@ -164,7 +263,18 @@ fn member_changes(old: Option<&Member>, new: &Member, event: &impl Fn(What) -> E
 
 impl Event {
     fn at(epoch: i32, what: What) -> Event {
-        Event { at_ms: now_ms(), epoch, what, id: None, from: None, to: None, reason: None, by: None }
+        let (id, from, to, reason, by) = (None, None, None, None, None);
+        Event { at_ms: now_ms(), epoch, what, id, from, to, reason, by, progress: None, after_ms: None }
+    }
+
+    fn of(gainer: &Gainer, topology: &Topology) -> Event {
+        Event {
+            id: Some(gainer.id.clone()),
+            to: Some(topology.phase().to_string()),
+            reason: gainer.trouble.clone(),
+            progress: Some(gainer.clone()),
+            ..Event::at(topology.epoch().0, What::Progress)
+        }
     }
 
     fn line(&self, out: Out) -> String {
@@ -177,7 +287,10 @@ impl Event {
             (None, What::Placement) => "placement".to_owned(),
             (None, What::Source) => "source".to_owned(),
             (None, What::Founding) => "founding".to_owned(),
-            (None, What::Member | What::Address | What::Generation) => "member".to_owned(),
+            (None, What::Whole) => "whole".to_owned(),
+            (None, What::Member | What::Address | What::Generation | What::Closed | What::Progress | What::Flip) => {
+                "member".to_owned()
+            }
         };
         let word = |text: &str| match text {
             "up" | "live" => paint.green(text),
@@ -185,7 +298,16 @@ impl Event {
             "joining" => paint.yellow(text),
             other => other.to_owned(),
         };
+        let far = self.progress.as_ref().map(Gainer::text);
         let change = match (&self.from, &self.to) {
+            (_, Some(phase)) if self.what == What::Progress => {
+                format!("{}: {}", paint.yellow(phase), far.unwrap_or_default())
+            }
+            _ if self.what == What::Closed => "closed: it answers nobody".to_owned(),
+            _ if self.what == What::Flip => format!("flipped: {} again", paint.green("up")),
+            _ if self.what == What::Whole => {
+                paint.green(&format!("again after {:.1} s", self.after_ms.unwrap_or(0) as f64 / 1000.0))
+            }
             (Some(from), Some(to)) if from == to => word(to),
             (Some(from), Some(to)) => format!("{} → {}", word(from), word(to)),
             (Some(from), None) => format!("{} → gone", word(from)),

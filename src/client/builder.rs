@@ -11,7 +11,7 @@ use crate::membership::{Digest, MembershipOptions, RingUrl};
 #[cfg(feature = "cli")]
 use crate::node::ConnectOptions;
 use crate::node::OwnConnections;
-use crate::policy::{CachePolicy, HedgePolicy, ReadPolicy, ScriptPolicy, Timeouts, WritePolicy};
+use crate::policy::{CachePolicy, HedgePolicy, ReadPolicy, ScriptPolicy, Timeouts, Unfenced, WritePolicy};
 
 /// Options of a [`RingClient`], from [`RingClient::builder`].
 ///
@@ -22,11 +22,22 @@ pub struct RingClientBuilder {
     url: RingUrl,
     membership: MembershipOptions,
     exec: ExecOptions,
+    name: Option<String>,
 }
 
 impl RingClientBuilder {
     pub(super) fn new(url: RingUrl) -> RingClientBuilder {
-        RingClientBuilder { url, membership: MembershipOptions::default(), exec: ExecOptions::default() }
+        RingClientBuilder { url, membership: MembershipOptions::default(), exec: ExecOptions::default(), name: None }
+    }
+
+    /// What this client is called, for people: in a server's `CLIENT LIST` its connections are `rr:<step>:<name>`. By
+    /// default it is `<host>-<pid>-<random>`. Several clients may have one name.
+    ///
+    /// It is 1 to 64 of `A-Z a-z 0-9 . _ -`; with anything else [`open`](RingClientBuilder::open) fails. Rings of fixed
+    /// membership do not name their connections.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// Whom reads ask first.
@@ -38,6 +49,13 @@ impl RingClientBuilder {
     /// When writes are acknowledged.
     pub fn write_policy(mut self, policy: WritePolicy) -> Self {
         self.exec.write_policy = policy;
+        self
+    }
+
+    /// What becomes of a write that an owner has missed while ZooKeeper cannot be reached, so that nobody can take that owner
+    /// out of the ring.
+    pub fn on_unfenced(mut self, policy: Unfenced) -> Self {
+        self.exec.unfenced = policy;
         self
     }
 
@@ -129,6 +147,6 @@ impl RingClientBuilder {
     /// # Cancel safety
     /// Dropping the future closes what it had opened.
     pub async fn open(self) -> Result<RingClient> {
-        RingClient::start(&self.url, &self.membership, self.exec).await
+        RingClient::start(&self.url, &self.membership, self.exec, self.name.as_deref()).await
     }
 }

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{Core, DbSize, Stats};
+use crate::exec::{Compared, Core, DbSize, Stats};
 use crate::membership::{Membership, MembershipOptions, RingUrl, View};
+use crate::node::{Naming, checked_name, name_by_default};
 use crate::placement::{Location, NodeId, Topology};
 
 pub use builder::RingClientBuilder;
@@ -86,12 +87,17 @@ impl RingClient {
     async fn start(
         url: &RingUrl,
         membership: &MembershipOptions,
-        exec: crate::exec::ExecOptions,
+        mut exec: crate::exec::ExecOptions,
+        name: Option<&str>,
     ) -> Result<RingClient> {
+        let name = name.map_or_else(|| Ok(name_by_default()), checked_name)?;
         let membership = Membership::open(url, membership).await?;
+        if let Some(hints) = membership.hints() {
+            exec.connect.naming = Arc::new(Naming::new(Some(name), Arc::clone(hints)));
+        }
         let mut views = membership.subscribe();
         let first = views.borrow_and_update().topology.clone();
-        let core = Core::start(first, exec);
+        let core = Core::start(first, exec, membership.arbiter().cloned());
         let following = tokio::spawn({
             let core = Arc::clone(&core);
             async move {
@@ -182,6 +188,14 @@ impl RingClient {
     /// ([`Stats::unhealed_keys`]).
     pub fn suspects(&self) -> usize {
         self.inner.core.suspects()
+    }
+
+    /// Compares the copies of keys, and gives those that differ the state of their primary. It takes some write timeouts.
+    ///
+    /// What is suspected is compared by itself; this is for agents.
+    #[doc(hidden)]
+    pub async fn compare(&self, keys: Vec<Vec<u8>>) -> Vec<Compared> {
+        self.inner.core.compare(keys).await
     }
 
     /// With `static://`: accepts the process that now answers for a member.

@@ -14,18 +14,22 @@ use futures_util::future::{Either, join_all};
 use redis::{Pipeline, Value};
 use tokio::sync::oneshot;
 
-use super::copies::Settled;
+use super::copies::{Other, Said, Settled};
+use super::fence::{self, Miss, Missed, Ruling, Why};
 use super::owners::Owners;
 use super::polling::{both, poll_unconstrained, yield_once};
 use super::reply::{Verdict, judge};
 use super::round::{Failures, Place};
 use super::steps::{Copying, Step};
-use super::wire::{Answered, Shape, transaction};
-use super::{Core, Snapshot, boxed, groups, report};
+use super::stripe::{Home, Ticket};
+use super::wire::{Answered, Form, Shape, transaction};
+use super::write::because;
+use super::{Core, InStep, Snapshot, boxed, gated, groups, report};
 use crate::command::{self, Carried, Expect};
 use crate::error::{Error, Outcome};
 use crate::node::{Fault, Link};
 use crate::placement::{MemberIndex, NodeId, Token};
+use crate::policy::Unfenced;
 
 /// What became of one step.
 pub(super) enum Done {
@@ -50,12 +54,27 @@ pub(super) struct Ended {
     pub(super) aborted: bool,
     /// The keys of the steps whose effect could not be told from the replies: the copies lack it.
     untold: Vec<Vec<u8>>,
+    /// Those who missed what others have.
+    pub(super) misses: Vec<Miss>,
+    /// Those who answered otherwise than the primary.
+    pub(super) others: Vec<Other>,
+    /// The primary, if it said that it cannot execute something now.
+    pub(super) refused: Option<MemberIndex>,
 }
 
 impl Ended {
     /// The end of steps of which nobody knows more than this.
     pub(super) fn of(done: Vec<Done>) -> Ended {
-        Ended { steps: Vec::new(), done, failures: Failures::new(), aborted: false, untold: Vec::new() }
+        Ended {
+            steps: Vec::new(),
+            done,
+            failures: Failures::new(),
+            aborted: false,
+            untold: Vec::new(),
+            misses: Vec::new(),
+            others: Vec::new(),
+            refused: None,
+        }
     }
 
     /// Gives the copies the state of the keys of what could not be told.
@@ -70,10 +89,89 @@ impl Ended {
     }
 }
 
+/// What is needed of a batch when it has ended.
+struct End {
+    snapshot: Arc<Snapshot>,
+    owners: Owners,
+    command: &'static str,
+    atomic: bool,
+}
+
+impl End {
+    /// Sees to those who missed some of it, or answered otherwise, before the caller is told.
+    async fn seen_to(self, core: &Arc<Core>, mut ended: Ended) -> Ended {
+        let has_written = |(step, done): &(&Step, &mut Done)| {
+            step.copying.writes() && matches!(done, Done::Replied(reply) if !step.did_nothing(reply))
+        };
+        let written = ended.steps.iter().zip(&mut ended.done).filter(has_written);
+        let (mut tokens, mut keys) = (Vec::new(), Vec::new());
+        for (step, _) in written {
+            tokens.extend_from_slice(step.tokens.all());
+            keys.extend(step.written());
+        }
+        let Some(token) = tokens.first().copied() else { return ended };
+        let missed = Missed { misses: std::mem::take(&mut ended.misses), tokens, keys, command: self.command };
+        if let Err(error) = fence::settle(core, &self.snapshot, &missed).await {
+            for (_, done) in ended.steps.iter().zip(&mut ended.done).filter(has_written) {
+                *done = Done::Failed(error.clone());
+            }
+            return ended;
+        }
+        if core.fences.is_some() && !ended.others.is_empty() {
+            self.decide(core, &mut ended, token).await;
+        }
+        fence::wait_out(core, &self.snapshot, &missed).await;
+        ended
+    }
+
+    /// Whose answers count where they differ.
+    async fn decide(&self, core: &Arc<Core>, ended: &mut Ended, token: Token) {
+        let ruling = fence::arbitrate(core, &self.snapshot, self.owners.all(), token).await;
+        let primary = self.snapshot.topology().member(self.owners.primary());
+        let others = std::mem::take(&mut ended.others);
+        let other = match &ruling {
+            Ruling::Asked => return,
+            Ruling::Other(other) => Some(*other),
+            Ruling::Nobody | Ruling::Unsure(_) => None,
+        };
+        let why = match ruling {
+            Ruling::Unsure(why) => Some(why),
+            Ruling::Asked | Ruling::Other(_) | Ruling::Nobody => None,
+        };
+        for Other { step: at, copy, said } in others {
+            let (Some(step), Some(done)) = (ended.steps.get(at), ended.done.get_mut(at)) else { continue };
+            let replaced = || report::replaced(core, &primary.id, command::name(&step.cmd), why.clone());
+            let refused = match &said {
+                Said::Nothing => true,
+                Said::Reply(reply) => step.did_nothing(reply),
+                Said::Unclear => false,
+            };
+            *done = match (other, said) {
+                (Some(other), _) if copy != other => continue,
+                (Some(_), Said::Reply(reply)) if !self.atomic => Done::Replied(reply),
+                (Some(_), Said::Nothing) if !self.atomic => Done::Again { unknown: false },
+                (None, _) if why.is_none() && !self.atomic && step.copying.may_repeat() => {
+                    Done::Again { unknown: true }
+                }
+                // As for a single command: only the order of what both have done is in question.
+                (None, _) if why.is_some() && !refused && core.options.unfenced == Unfenced::Accept => continue,
+                (Some(_) | None, _) => Done::Failed(replaced()),
+            };
+            if self.atomic
+                && let Done::Failed(error) = done
+            {
+                let error = error.clone();
+                ended.done.iter_mut().for_each(|done| *done = Done::Failed(error.clone()));
+                return;
+            }
+        }
+    }
+}
+
 /// Steps with the same owners.
 pub(super) struct Batch {
     pub(super) core: Arc<Core>,
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) snapshot: InStep,
     pub(super) owners: Owners,
     pub(super) steps: Vec<Step>,
     /// Whether all of them are one transaction.
@@ -95,14 +193,26 @@ impl Batch {
             self.steps.iter_mut().for_each(|step| step.make_absolute(clock));
         }
         let core = Arc::clone(&self.core);
+        let end = End {
+            snapshot: Arc::clone(&self.snapshot),
+            owners: self.owners,
+            command: self.name(),
+            atomic: self.atomic,
+        };
         let stripes = core.stripes.clone();
         let mut locked = stripes.lock_all(&tokens);
         let at_once = self.is_absolute() && tokens.iter().all(|token| locked.is_free(*token));
         let mut running = if at_once {
             Either::Left(boxed(|| self.run_at_once()))
         } else {
-            let place = |token: &Token| Some(Place::new(stripes.clone(), *token, locked.take(*token)?));
-            let places: Vec<Place> = tokens.iter().filter_map(place).collect();
+            let home = Home::of(&self.snapshot.seat(self.owners.primary()).node);
+            let take = |token: &Token| Some((*token, locked.take(*token, home)?));
+            let mut tickets: Vec<(Token, Ticket)> = tokens.iter().filter_map(take).collect();
+            if tickets.iter().any(|(_, ticket)| ticket.waits()) {
+                tickets.iter_mut().for_each(|(_, ticket)| locked.hold(ticket));
+            }
+            let place = |(token, ticket)| Place::new(stripes.clone(), token, ticket);
+            let places: Vec<Place> = tickets.into_iter().map(place).collect();
             Either::Right(boxed(|| self.run(tokens, places)))
         };
         let polled = poll_unconstrained(Pin::new(&mut running), cx);
@@ -112,13 +222,18 @@ impl Batch {
                 Poll::Ready(ended) => ended,
                 Poll::Pending => running.await,
             };
-            ended.told(&core).await
+            let ended = ended.told(&core).await;
+            if ended.misses.is_empty() && ended.others.is_empty() && !end.snapshot.is_unsettled() {
+                return ended;
+            }
+            Box::pin(end.seen_to(&core, ended)).await
         }
     }
 
     /// Whether the copies need not wait for what the primary says.
     fn is_absolute(&self) -> bool {
-        let absolute = |step: &Step| matches!(step.copying, Copying::Nothing | Copying::Absolute);
+        let absolute =
+            |step: &Step| matches!(step.copying, Copying::Nothing | Copying::Absolute) && !self.is_gated(step);
         !self.atomic && self.steps.iter().all(absolute)
     }
 
@@ -139,6 +254,14 @@ impl Batch {
 
     async fn run(mut self, tokens: Vec<Token>, places: Vec<Place>) -> Ended {
         let (wire, shape) = self.wire();
+        let waits = places.iter().any(Place::waits);
+        if waits {
+            // The first poll runs under the stripes' locks; all that takes them again must come later.
+            yield_once().await;
+            for place in &places {
+                place.turn().await;
+            }
+        }
         let replies = {
             let link = self.primary();
             let mut sending = pin!(async {
@@ -147,8 +270,16 @@ impl Batch {
                     None => Err(Fault::Full),
                 }
             });
-            let begun = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
-            // The first poll runs under the stripes' locks; all that takes them again must come later.
+            let begun = poll_fn(|cx| {
+                if waits {
+                    let mut locked = self.core.stripes.lock_all(&tokens);
+                    places.iter().for_each(|place| locked.sent(place.ticket()));
+                    return Poll::Ready(poll_unconstrained(sending.as_mut(), cx));
+                }
+                Poll::Ready(sending.as_mut().poll(cx))
+            })
+            .await;
+            // As above, where this was the first poll.
             yield_once().await;
             match begun {
                 Poll::Ready(replies) => replies,
@@ -158,8 +289,21 @@ impl Batch {
         let (answered, aborted) = match replies.map(|replies| self.read(replies, &shape)) {
             Ok(Some(read)) => read,
             Ok(None) => return self.nonsense(),
-            Err(fault) => return self.lost(&fault),
+            Err(fault) => {
+                drop(places);
+                return self.lost(&fault).await;
+            }
         };
+        if self.may_go_by_script(&answered) {
+            return self.again_by_script();
+        }
+        if let Some(why) = self.disbelieved(&answered) {
+            drop(places);
+            // It may have been taken out, and this client not know of it yet.
+            self.core.is_newest().await;
+            return self.lost(&why).await;
+        }
+        let gained = self.gained(&answered);
         let again = self.unavailable(&answered, aborted);
         if again.is_empty() {
             self.snapshot.seat(self.owners.primary()).node.succeeded();
@@ -185,9 +329,9 @@ impl Batch {
         }
         let settled = if carried.is_empty() {
             drop(places);
-            Settled::new(&groups)
+            Settled::default()
         } else {
-            self.carry(&tokens, places, &carried, &groups).await
+            self.carry(&tokens, places, &carried, &groups, gained).await
         };
         // Another process may have written the copy between the dump and its arrival, and no reply would tell.
         for (step, _) in self.steps.iter().zip(&groups).filter(|(step, count)| **count > 0 && step.copies_state()) {
@@ -203,14 +347,15 @@ impl Batch {
         let (wire, shape) = self.wire();
         let written = self.steps.iter().filter(|step| step.copying.writes());
         let sent: Vec<Carried> = written.map(|step| Carried { cmd: step.cmd.clone(), expect: Expect::Any }).collect();
-        let (copied, flat) = self.copied(&sent, &vec![1; sent.len()]);
+        let each: Vec<usize> = self.steps.iter().map(|step| usize::from(step.copying.writes())).collect();
+        let mut message = self.message(&sent, &each);
         let links = self.copies();
         let Some(link) = self.primary() else {
             yield_once().await;
-            return self.lost(&Fault::Full);
+            return self.lost(&Fault::Full).await;
         };
         let write_ms = self.core.write_ms;
-        let copying = join_all(links.iter().map(|(_, link)| link.batch_of_copies(&copied, write_ms)));
+        let copying = join_all(links.iter().map(|(_, link)| link.batch_of_copies(message.wire(), write_ms)));
         let first = async {
             let answered = link.batch(&wire, write_ms).await.map(|replies| self.read(replies, &shape));
             if let (Some(early), Ok(Some((answered, _)))) = (early, &answered)
@@ -224,18 +369,16 @@ impl Batch {
         let answered = match answered {
             Ok(Some((answered, _))) => answered,
             Ok(None) => return self.nonsense(),
-            Err(fault) => return self.lost(&fault),
+            Err(fault) => return self.lost(&fault).await,
         };
         let again = self.unavailable(&answered, false);
         let written = self.steps.iter().zip(&answered).filter(|(step, _)| step.copying.writes());
-        let expected: Vec<Carried> = sent
-            .into_iter()
-            .zip(written)
-            .map(|(sent, (_, answered))| Carried { expect: Expect::Reply(answered.reply.clone()), ..sent })
-            .collect();
-        let each: Vec<usize> = self.steps.iter().map(|step| usize::from(step.copying.writes())).collect();
-        let mut settled = Settled::new(&each);
-        self.settle(links, copies, &expected, &flat, &mut settled).await;
+        for (carried, (_, answered)) in message.carried.to_mut().iter_mut().zip(written) {
+            carried.expect = Expect::Reply(answered.reply.clone());
+        }
+        let links = links.into_iter().map(|(copy, link)| (copy, link, &message)).collect();
+        let settled = self.settle(links, copies).await;
+        drop(message);
         self.end(answered, false, Vec::new(), &again, settled)
     }
 
@@ -246,20 +389,34 @@ impl Batch {
         if self.atomic {
             wire.add_command(redis::cmd("MULTI"));
         }
-        for step in &self.steps {
+        let any_gated = self.steps.iter().any(|step| self.is_gated(step));
+        for (at, step) in self.steps.iter().enumerate() {
             let asked = step.asked().count();
             let itself = usize::from(step.asks_itself());
-            let alone = !self.atomic && step.has_probes();
-            if alone {
+            let gate = if self.atomic { any_gated && at == 0 } else { any_gated && self.is_gated(step) };
+            let form = match (self.atomic, gate && step.by_script) {
+                (true, _) => Form::Plain,
+                (false, true) => Form::Script,
+                (false, false) if gate || step.has_probes() => Form::Alone,
+                (false, false) => Form::Plain,
+            };
+            shape.push(Shape { gate, itself, probes: asked - itself, form });
+            if form == Form::Script {
+                wire.add_command(gated::by_script(step));
+                continue;
+            }
+            if form == Form::Alone {
                 wire.add_command(redis::cmd("MULTI"));
+            }
+            if gate {
+                wire.cmd("HGETALL").arg(command::OWN_GATE);
             }
             step.asked().for_each(|cmd| {
                 wire.add_command(cmd.clone());
             });
-            if alone {
+            if form == Form::Alone {
                 wire.add_command(redis::cmd("EXEC"));
             }
-            shape.push(Shape { itself, probes: asked - itself, alone });
         }
         if self.atomic {
             wire.add_command(redis::cmd("EXEC"));
@@ -278,11 +435,7 @@ impl Batch {
             let answered = shape.iter().map(|shape| shape.take(&mut replies)).collect::<Option<_>>()?;
             return Some((answered, executed.aborted));
         }
-        let each = shape.iter().map(|shape| match shape.alone {
-            true => shape.take(&mut transaction(&mut replies, shape.asked())?.replies.into_iter()),
-            false => shape.take(&mut replies),
-        });
-        Some((each.collect::<Option<_>>()?, false))
+        Some((shape.iter().map(|shape| shape.read(&mut replies)).collect::<Option<_>>()?, false))
     }
 
     /// The steps that the primary cannot serve now and of whose keys it has written nothing. Of a transaction all or none.
@@ -322,14 +475,14 @@ impl Batch {
             self.snapshot.seat(primary).node.failed();
             failures.push((self.id(primary).clone(), why));
         }
+        let mut misses = Vec::new();
         if self.steps.iter().any(|step| step.copying.writes()) && again.len() < self.steps.len() {
-            for owner in self.owners.missing() {
-                report::missed(&self.core, &self.snapshot, self.id(*owner), self.name());
-            }
+            misses.extend(self.owners.missing().iter().map(|owner| Miss::of_copy(*owner, Why::Silent)));
             if self.owners.is_degraded() {
                 self.core.counters.degraded_writes.add_one();
             }
         }
+        let refused = (!again.is_empty()).then(|| self.owners.primary());
         let done = answered.into_iter().zip(&self.steps).enumerate().map(|(at, (answered, step))| {
             let failed = settled.of(at, self.atomic).filter(|_| step.copying.writes());
             match failed {
@@ -338,37 +491,45 @@ impl Batch {
                 None => Done::Replied(answered.reply),
             }
         });
-        let done = done.collect();
-        Ended { steps: std::mem::take(&mut self.steps), done, failures, aborted, untold }
+        let done: Vec<Done> = done.collect();
+        misses.extend(settled.misses);
+        let others = settled.others;
+        Ended { steps: std::mem::take(&mut self.steps), done, failures, aborted, untold, misses, others, refused }
     }
 
     /// The primary did not answer.
-    fn lost(mut self, fault: &Fault) -> Ended {
+    async fn lost(mut self, fault: &Fault) -> Ended {
         let primary = self.owners.primary();
         let unsent = matches!(fault, Fault::Full);
         if !unsent {
             self.snapshot.seat(primary).node.failed();
         }
+        let fenced = self.core.fences.is_some();
+        // Where nobody else may decide in its place, it is this one or none.
+        let may_repeat = |step: &Step| if fenced { step.copying.may_repeat() } else { step.may_repeat() };
+        let asked = if unsent || self.steps.iter().all(may_repeat) {
+            Ok(false)
+        } else {
+            let member = self.snapshot.topology().member(primary);
+            fence::counts_no_more(&self.core, &member.id, member.generation).await
+        };
+        let gone = matches!(asked, Ok(true));
         let mut dependent: HashSet<u32> = HashSet::new();
-        for step in self.steps.iter().filter(|step| !step.may_repeat()) {
+        for step in self.steps.iter().filter(|step| !may_repeat(step)) {
             dependent.extend(step.tokens.all().iter().map(|token| token.0));
         }
         let done = self.steps.iter().map(|step| {
             let repeatable = !step.tokens.all().iter().any(|token| dependent.contains(&token.0));
             let repeatable = repeatable && (!self.atomic || dependent.is_empty());
-            if unsent || repeatable {
-                return Done::Again { unknown: !unsent && step.copying.writes() };
+            if unsent || gone || repeatable {
+                return Done::Again { unknown: !unsent && !gone && step.copying.writes() };
             }
-            Done::Failed(report::unknown(&self.core, self.id(primary), fault, command::name(&step.cmd)))
+            let error = report::unknown(&self.core, self.id(primary), fault, command::name(&step.cmd));
+            Done::Failed(because(error, asked.as_ref().err().cloned()))
         });
-        let done = done.collect();
-        Ended {
-            steps: std::mem::take(&mut self.steps),
-            done,
-            failures: vec![(self.id(primary).clone(), fault.to_string())],
-            aborted: false,
-            untold: Vec::new(),
-        }
+        let ended = Ended::of(done.collect());
+        let failures = vec![(self.id(primary).clone(), fault.to_string())];
+        Ended { steps: std::mem::take(&mut self.steps), failures, ..ended }
     }
 
     /// The primary answered something else than what was asked.

@@ -34,6 +34,7 @@ pub(super) async fn read(
     let place = place(cmd, tracking);
     let now = Instant::now();
     if tracking.holds(now)
+        && !core.is_past(snapshot)
         && let Some(value) = cache.get(token, &place, now)
     {
         core.counters.cache_hits.add_one();
@@ -52,7 +53,7 @@ pub(super) async fn read(
     // instructions.
     let mut attempt = Attempt::new(link, send);
     match attempt.within(link.hedge_after_ms().min(core.read_ms)).await {
-        Some(Ok(value)) if judge(&value) == Verdict::Answer => {
+        Some(Ok(value)) if judge(&value) == Verdict::Answer && !core.is_past(snapshot) => {
             let node = &snapshot.seat(owner).node;
             node.succeeded();
             if tracing::enabled!(tracing::Level::DEBUG) {

@@ -1,5 +1,6 @@
 //! What a batch sends its copies, and what they make of it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,6 +13,8 @@ use redis::{Pipeline, Value};
 use tokio::time::Instant;
 
 use super::batch::Batch;
+use super::fence::{Miss, Why};
+use super::gated::Gained;
 use super::polling::poll_unconstrained;
 use super::reply::{Lacks, copy_lacks, is_error};
 use super::round::Place;
@@ -23,52 +26,90 @@ use crate::node::{Fault, Link};
 use crate::placement::{MemberIndex, Token};
 
 /// What the copies made of the steps.
+#[derive(Default)]
 pub(super) struct Settled {
-    /// Which step each command belongs to that the copies got.
-    step_of: Vec<usize>,
     /// The steps that a copy does not have, and why.
     failed: HashMap<usize, Error>,
+    pub(super) misses: Vec<Miss>,
+    /// What copies said that differs.
+    pub(super) others: Vec<Other>,
+}
+
+/// A copy that answered otherwise than the primary.
+pub(super) struct Other {
+    pub(super) step: usize,
+    pub(super) copy: MemberIndex,
+    pub(super) said: Said,
+}
+
+/// What it would have answered the caller.
+pub(super) enum Said {
+    /// This: it was sent the same command.
+    Reply(Value),
+    /// Of what the primary did it has found nothing to do: it can still be sent the command.
+    Nothing,
+    /// Nobody can tell.
+    Unclear,
 }
 
 impl Settled {
-    /// `groups` says how many commands the copies got of each step.
-    pub(super) fn new(groups: &[usize]) -> Settled {
-        let step_of = groups.iter().enumerate().flat_map(|(step, count)| std::iter::repeat_n(step, *count));
-        Settled { step_of: step_of.collect(), failed: HashMap::new() }
-    }
-
-    pub(super) fn failed(&mut self, nth: usize, error: Error) {
-        if let Some(step) = self.step_of.get(nth) {
-            self.failed.insert(*step, error);
-        }
-    }
-
     /// What became of a step; of a transaction, of any of them.
     pub(super) fn of(&self, step: usize, atomic: bool) -> Option<&Error> {
         if atomic { self.failed.values().next() } else { self.failed.get(&step) }
     }
 }
 
+/// What copies get.
+pub(super) struct Message<'c> {
+    pub(super) carried: Cow<'c, [Carried]>,
+    /// Which step each of these belongs to.
+    step_of: Vec<usize>,
+    wire: Pipeline,
+    shape: Copied,
+}
+
+impl Message<'_> {
+    pub(super) fn wire(&self) -> &Pipeline {
+        &self.wire
+    }
+}
+
+/// A copy, its connection, and what it gets.
+type Copy<'b> = (MemberIndex, &'b Arc<Link>, &'b Message<'b>);
+
 impl Batch {
-    /// Sends the copies what they get, and looks at what they say.
+    /// Sends the copies what they get, and looks at what they say. `groups` says how many commands that is of each step,
+    /// and `gained` which steps members get that gain keys.
     pub(super) async fn carry(
         &self,
         tokens: &[Token],
         places: Vec<Place>,
         carried: &[Carried],
         groups: &[usize],
+        gained: Vec<Gained>,
     ) -> Settled {
         for place in &places {
             place.turn().await;
         }
-        let (wire, shape) = self.copied(carried, groups);
-        let links = self.copies();
+        let message = self.message(carried, groups);
+        let parts = gained.into_iter().map(|gained| (gained.by, self.part(carried, groups, &gained.steps)));
+        let parts: Vec<(MemberIndex, Message<'_>)> = parts.filter(|(_, message)| !message.carried.is_empty()).collect();
+        let mut copies: Vec<Copy<'_>> = self.copies().into_iter().map(|(copy, link)| (copy, link, &message)).collect();
+        let mut missed = Vec::new();
+        for (gainer, part) in &parts {
+            match self.link(*gainer).filter(|link| link.is_open()) {
+                Some(link) => copies.push((*gainer, link, part)),
+                // Everything else has been copied to it, and this is not in that.
+                None => missed.push(Miss::of_copy(*gainer, Why::Silent)),
+            }
+        }
         // What may have to be sent again must not take away what came later, so the others wait for it.
         let repeats = carried.iter().any(|carried| matches!(carried.expect, Expect::Found | Expect::Soon(_)));
         let mut places = Some(places);
         let replies = {
-            let mut sending =
-                pin!(join_all(links.iter().map(|(_, link)| link.batch_of_copies(&wire, self.core.write_ms))));
+            let write_ms = self.core.write_ms;
+            let sends = copies.iter().map(|(_, link, message)| link.batch_of_copies(&message.wire, write_ms));
+            let mut sending = pin!(join_all(sends));
             let begun = poll_fn(|cx| {
                 let _order = self.core.stripes.lock_all(tokens);
                 Poll::Ready(poll_unconstrained(sending.as_mut(), cx))
@@ -82,8 +123,8 @@ impl Batch {
                 Poll::Pending => sending.await,
             }
         };
-        let mut settled = Settled::new(groups);
-        self.settle(links, replies, carried, &shape, &mut settled).await;
+        let mut settled = self.settle(copies, replies).await;
+        settled.misses.append(&mut missed);
         settled
     }
 
@@ -93,24 +134,41 @@ impl Batch {
     }
 
     /// Looks at what each copy says.
-    pub(super) async fn settle(
-        &self,
-        links: Vec<(MemberIndex, &Arc<Link>)>,
-        replies: Vec<Result<Vec<Value>, Fault>>,
-        carried: &[Carried],
-        shape: &Copied,
-        settled: &mut Settled,
-    ) {
-        for ((copy, link), replies) in links.into_iter().zip(replies) {
+    pub(super) async fn settle(&self, copies: Vec<Copy<'_>>, replies: Vec<Result<Vec<Value>, Fault>>) -> Settled {
+        let mut settled = Settled::default();
+        for (copy, replies) in copies.into_iter().zip(replies) {
             match replies {
-                Ok(replies) => self.compare(copy, link, carried, shape.flat(replies), settled).await,
-                Err(fault) => self.silent(copy, &fault),
+                Ok(replies) => self.compare(copy, replies, &mut settled).await,
+                Err(fault) => self.silent(copy.0, &fault, &mut settled),
             }
         }
+        settled
     }
 
-    /// The message to a copy. What one command did comes all at once there too.
-    pub(super) fn copied(&self, carried: &[Carried], groups: &[usize]) -> (Pipeline, Copied) {
+    /// The message to the copies.
+    pub(super) fn message<'c>(&self, carried: &'c [Carried], groups: &[usize]) -> Message<'c> {
+        let step_of = groups.iter().enumerate().flat_map(|(step, count)| std::iter::repeat_n(step, *count));
+        let (wire, shape) = self.copied(carried, groups);
+        Message { carried: Cow::Borrowed(carried), step_of: step_of.collect(), wire, shape }
+    }
+
+    /// That with some of the steps alone.
+    fn part<'c>(&self, carried: &'c [Carried], groups: &[usize], gets: &[bool]) -> Message<'c> {
+        let gets = |step: usize| gets.get(step).copied().unwrap_or(false);
+        let message = self.message(carried, groups);
+        if message.step_of.iter().all(|step| gets(*step)) {
+            return message;
+        }
+        let some = message.carried.iter().zip(&message.step_of).filter(|(_, step)| gets(**step));
+        let (carried, step_of): (Vec<Carried>, Vec<usize>) = some.map(|(one, step)| (one.clone(), *step)).unzip();
+        let groups: Vec<usize> =
+            groups.iter().enumerate().map(|(step, count)| if gets(step) { *count } else { 0 }).collect();
+        let (wire, shape) = self.copied(&carried, &groups);
+        Message { carried: Cow::Owned(carried), step_of, wire, shape }
+    }
+
+    /// What one command did comes all at once at a copy too.
+    fn copied(&self, carried: &[Carried], groups: &[usize]) -> (Pipeline, Copied) {
         let mut wire = Pipeline::with_capacity(carried.len() + 2);
         let mut shape = Copied(Vec::new());
         let mut rest = carried;
@@ -134,17 +192,11 @@ impl Batch {
     }
 
     /// Whether a copy has what it was sent.
-    async fn compare(
-        &self,
-        copy: MemberIndex,
-        link: &Link,
-        carried: &[Carried],
-        replies: Option<Vec<Value>>,
-        settled: &mut Settled,
-    ) {
+    async fn compare(&self, (copy, link, message): Copy<'_>, replies: Vec<Value>, settled: &mut Settled) {
         let (core, id) = (&self.core, self.id(copy));
-        let Some(mut replies) = replies else {
-            report::missed(core, &self.snapshot, id, self.name());
+        let carried = &message.carried[..];
+        let Some(mut replies) = message.shape.flat(replies) else {
+            settled.misses.push(Miss::of_copy(copy, Why::Silent));
             return;
         };
         for (carried, reply) in carried.iter().zip(&mut replies) {
@@ -166,11 +218,13 @@ impl Batch {
             };
             if let Some(error) = error {
                 core.suspect(command::keys_of(&carried.cmd));
-                settled.failed(nth, error);
+                if let Some(step) = message.step_of.get(nth) {
+                    settled.failed.insert(*step, error);
+                }
             }
         }
         if lacks_more {
-            report::missed(core, &self.snapshot, id, self.name());
+            settled.misses.push(Miss::of_copy(copy, Why::CannotWrite));
             return;
         }
         let pairs = || carried.iter().zip(&replies);
@@ -189,6 +243,18 @@ impl Batch {
         if pairs().any(|pair| differs(&pair)) {
             let primary = self.id(self.owners.primary());
             report::differs(core, id, primary, &self.snapshot, self.name(), keys);
+            for ((carried, reply), step) in pairs().zip(&message.step_of).filter(|(pair, _)| differs(pair)) {
+                let alone = message.step_of.iter().filter(|other| *other == step).count() == 1;
+                let same = self.steps.get(*step).is_some_and(|step| step.copies_itself());
+                let said = match &carried.expect {
+                    Expect::Reply(_) if alone && same => Said::Reply(reply.clone()),
+                    Expect::Found if alone => Said::Nothing,
+                    Expect::Reply(_) | Expect::Found | Expect::Soon(_) | Expect::Near { .. } | Expect::Any => {
+                        Said::Unclear
+                    }
+                };
+                settled.others.push(Other { step: *step, copy, said });
+            }
         }
     }
 
@@ -218,12 +284,12 @@ impl Batch {
     }
 
     /// A copy did not answer.
-    fn silent(&self, copy: MemberIndex, fault: &Fault) {
+    fn silent(&self, copy: MemberIndex, fault: &Fault, settled: &mut Settled) {
         tracing::debug!(node = %self.id(copy), %fault, "a copy did not answer");
         if !matches!(fault, Fault::Full) {
             self.snapshot.seat(copy).node.failed();
         }
-        report::missed(&self.core, &self.snapshot, self.id(copy), self.name());
+        settled.misses.push(Miss::of_copy(copy, Why::Silent));
     }
 }
 

@@ -16,13 +16,14 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::batch::{Batch, Done, Ended};
+use super::fence;
 use super::owners::Owners;
 use super::read::{hurry, in_order, may_hedge, no_owner, read};
 use super::reply::{Verdict, judge};
 use super::round::Failures;
 use super::steps::Step;
-use super::write::{deadline, owners, pause};
-use super::{Core, Senders, Snapshot};
+use super::write::{because, caller_is_gone, deadline, owners, pause};
+use super::{Core, InStep, Senders, Snapshot};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::{Fault, Link};
 use crate::placement::{MemberIndex, Token};
@@ -55,15 +56,20 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
     if core.pause.is_held() {
         Box::pin(core.pause.over()).await;
     }
+    run_in(core, InStep::with(core, first), steps, atomic).await
+}
+
+/// As [`run`], under the step of this snapshot for as long as nothing has to be sent again.
+async fn run_in(core: &Arc<Core>, mut snapshot: InStep, steps: Vec<Step>, atomic: bool) -> Ran {
     let mut results: Vec<Option<Result<Value, Error>>> = steps.iter().map(|_| None).collect();
     let mut pending: Pending = steps.into_iter().enumerate().collect();
-    let mut snapshot = Arc::clone(first);
     let mut failures = Failures::new();
     let mut unknown: HashSet<usize> = HashSet::new();
     let mut aborted = false;
     let mut until = None;
     let mut doubtful: Vec<Vec<u8>> = Vec::new();
     let mut first_round = true;
+    let mut trouble = None;
     loop {
         if !first_round {
             core.counters.repeated_writes.add_one();
@@ -83,7 +89,9 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
         for (number, result) in read.into_iter().flatten() {
             set(&mut results, number, result);
         }
+        let mut refused: Vec<MemberIndex> = Vec::new();
         for (numbers, ended) in ended {
+            refused.extend(ended.refused);
             aborted = ended.aborted;
             failures.extend(ended.failures);
             let mut steps = ended.steps.into_iter();
@@ -112,9 +120,10 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
             break;
         }
         // Of what comes after the first try: a server that hangs is known to, only when that has ended.
-        if Instant::now() >= *until.get_or_insert_with(|| deadline(core)) {
+        if caller_is_gone() || Instant::now() >= *until.get_or_insert_with(|| deadline(core)) {
             for (number, step) in std::mem::take(&mut pending) {
                 let error = no_owner(&snapshot, step.tokens.first(), &failures, "written");
+                let error = because(error, trouble.clone());
                 let error = if unknown.contains(&number) {
                     core.counters.unknown_writes.add_one();
                     error.with_outcome(Outcome::Unknown)
@@ -126,6 +135,7 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
             break;
         }
         pending.iter().for_each(|(_, step)| hurry(&snapshot, step.tokens.first()));
+        trouble = primaries(core, &snapshot, refused, &pending).await.err();
         pause(core, &mut snapshot).await;
         first_round = false;
     }
@@ -133,8 +143,30 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
         // Whether they all have it is for a look to tell.
         core.suspect(doubtful);
     }
-    let lost = || Err(Error::new(ErrorKind::Disconnected, "the runtime ended while a command was under way"));
-    Ran { results: results.into_iter().map(|result| result.unwrap_or_else(lost)).collect(), aborted }
+    let ended = || Err(Error::new(ErrorKind::Disconnected, "the runtime ended while a command was under way"));
+    Ran { results: results.into_iter().map(|result| result.unwrap_or_else(ended)).collect(), aborted }
+}
+
+/// Sees to the primaries of what is to run again: those that refused it, and those that are not connected.
+async fn primaries(
+    core: &Arc<Core>,
+    snapshot: &Snapshot,
+    refused: Vec<MemberIndex>,
+    pending: &Pending,
+) -> Result<(), Error> {
+    if core.fences.is_none() {
+        return Ok(());
+    }
+    let refusals = refused.into_iter().map(|primary| fence::refused(core, snapshot, primary));
+    let refusals = futures_util::future::try_join_all(refusals).await;
+    let newest = core.snapshot.load_full();
+    let mut first: HashMap<Option<MemberIndex>, Token> = HashMap::new();
+    for token in pending.iter().map(|(_, step)| step.tokens.first()) {
+        first.entry(newest.topology().writers(token).next()).or_insert(token);
+    }
+    let lost = first.into_values().map(|token| fence::primary(core, token));
+    futures_util::future::try_join_all(lost).await?;
+    refusals.map(|_| ())
 }
 
 fn set(results: &mut [Option<Result<Value, Error>>], number: usize, result: Result<Value, Error>) {
@@ -166,7 +198,7 @@ struct Group {
 /// Groups steps by the owners that they are written to; those without a connected owner must wait.
 fn by_owners(
     core: &Core,
-    snapshot: &mut Arc<Snapshot>,
+    snapshot: &mut InStep,
     pending: Pending,
     failures: &Failures,
     unknown: &HashSet<usize>,
@@ -174,7 +206,7 @@ fn by_owners(
 ) -> Vec<Group> {
     // A look at the owners may make the snapshot current. All groups are made of one.
     let (homes, owners) = loop {
-        let before = Arc::clone(snapshot);
+        let before = Arc::clone(&**snapshot);
         let mut known: HashMap<Owners, usize> = HashMap::new();
         let mut by_token: HashMap<u32, Option<usize>> = HashMap::new();
         let mut all: Vec<Owners> = Vec::new();
@@ -201,7 +233,7 @@ fn by_owners(
                 None
             });
         }
-        if Arc::ptr_eq(&before, snapshot) {
+        if Arc::ptr_eq(&before, &**snapshot) {
             break (homes, all);
         }
     };
@@ -239,7 +271,7 @@ struct Begun {
 
 /// Puts a group on the wire. It goes on in a task of its own: a caller that stops polling would hold up all who wait
 /// behind it in line, itself included. Whatever must be sent again is sent by the caller, if it is still there.
-fn begin(core: &Arc<Core>, snapshot: &Arc<Snapshot>, group: Group, atomic: bool, cx: &mut Context<'_>) -> Begun {
+fn begin(core: &Arc<Core>, snapshot: &InStep, group: Group, atomic: bool, cx: &mut Context<'_>) -> Begun {
     let (mut early, mut acknowledged) = (None, None);
     if core.options.write_policy == WritePolicy::Primary {
         let (sender, receiver) = oneshot::channel();
@@ -247,7 +279,7 @@ fn begin(core: &Arc<Core>, snapshot: &Arc<Snapshot>, group: Group, atomic: bool,
     }
     let (numbers, steps) = group.steps.into_iter().unzip();
     let batch =
-        Batch { core: Arc::clone(core), snapshot: Arc::clone(snapshot), owners: group.owners, steps, atomic, early };
+        Batch { core: Arc::clone(core), snapshot: snapshot.clone(), owners: group.owners, steps, atomic, early };
     let running = batch.begin(cx);
     let task = core.runtime.spawn(running.in_current_span());
     Begun { numbers, task, early: acknowledged }
@@ -276,8 +308,18 @@ impl Begun {
 /// Gives the copies the state that these keys, of one token, have at their primary now. What this process sends later
 /// for them reaches the copies later.
 pub(super) async fn copy_state(core: &Arc<Core>, keys: Vec<Vec<u8>>) -> Result<(), Error> {
-    let snapshot = core.snapshot.load_full();
-    one(core, &snapshot, Step::state_of(keys)).await.map(|_| ())
+    copy_state_of(core, InStep::newest(core), keys).await
+}
+
+/// As [`copy_state`], to the copies of this snapshot if its primary is connected still.
+pub(super) async fn copy_state_of(core: &Arc<Core>, snapshot: InStep, keys: Vec<Vec<u8>>) -> Result<(), Error> {
+    let step = Step::state_of(keys);
+    let _writing = core.writing(step.tokens.all().iter().copied());
+    let mut ran = run_in(core, snapshot, vec![step], false).await;
+    match ran.results.pop().unwrap_or_else(|| Err(lost()))?.extract_error() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::new(ErrorKind::Server, "the primary does not give its state away").with_source(error)),
+    }
 }
 
 /// Groups reads by the owners that may answer them.
@@ -351,9 +393,17 @@ async fn read_group(core: &Core, snapshot: &Arc<Snapshot>, mut group: Pending) -
         step.cmd = cmd.clone();
         (number, step)
     };
-    let Some((owner, replies)) = answered else {
-        let group = group.into_iter().zip(wire.cmd_iter()).map(|(one, cmd)| back(one, cmd)).collect();
-        return one_by_one(core, snapshot, group).await;
+    let answered = match answered {
+        // The owner may not be written any more.
+        Some(_) if core.is_past(snapshot) => Err(core.snapshot.load_full()),
+        answered => answered.ok_or_else(|| Arc::clone(snapshot)),
+    };
+    let (owner, replies) = match answered {
+        Ok(answered) => answered,
+        Err(snapshot) => {
+            let group = group.into_iter().zip(wire.cmd_iter()).map(|(one, cmd)| back(one, cmd)).collect();
+            return one_by_one(core, &snapshot, group).await;
+        }
     };
     let mut done = Vec::with_capacity(group.len());
     let mut left = Pending::new();
@@ -392,5 +442,9 @@ pub(super) fn own(error: redis::RedisError) -> Error {
 /// One command that the copies get by its effect.
 pub(super) async fn one(core: &Arc<Core>, snapshot: &Arc<Snapshot>, step: Step) -> Result<Value, Error> {
     let mut ran = run(core, snapshot, vec![step], false).await;
-    ran.results.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Disconnected, "a command was lost")))
+    ran.results.pop().unwrap_or_else(|| Err(lost()))
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Disconnected, "a command was lost")
 }

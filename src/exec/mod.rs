@@ -7,6 +7,8 @@ mod batch;
 mod cached;
 mod channels;
 mod copies;
+mod fence;
+mod gated;
 mod groups;
 mod heal;
 mod late;
@@ -26,6 +28,7 @@ mod script;
 mod scripts;
 mod split;
 mod stats;
+mod stepping;
 mod steps;
 mod stripe;
 mod unknown;
@@ -46,22 +49,27 @@ use redis::{Cmd, Pipeline, RedisFuture, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::cache::{Cache, Writing};
 use crate::command::{self, Answer, Caching, Plan, Refusal, RefusalKind, Repeat};
 use crate::error::{Error, ErrorKind, Result};
-use crate::membership::Address;
+use crate::membership::{Address, Arbiter};
 pub(crate) use crate::node::Senders;
-use crate::node::{Changes, ConnectOptions, Link, Node, Target, Ticker};
-use crate::placement::{MemberIndex, NodeId, State, Token, Topology};
-use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, WritePolicy};
+use crate::node::{Changes, ConnectOptions, Link, Naming, Node, Target, Ticker};
+use crate::placement::{MemberIndex, NodeId, Phase, State, Step, Token, Topology};
+use crate::policy::{CachePolicy, ReadPolicy, ScriptPolicy, Unfenced, WritePolicy};
+use crate::sabotage::{self, Sabotage};
 
-use heal::Suspects;
+use fence::{Fences, Lapse};
+pub use heal::Compared;
+use heal::{Suspects, Tales};
 pub(crate) use member::unknown as unknown_member;
 use pause::Pause;
 use scripts::Scripts;
 use stats::Counters;
 pub use stats::Stats;
+use stepping::{InStep, Stepping, Steps};
 use stripe::Stripes;
 pub use whole::DbSize;
 pub(crate) use whole::{Part, Position};
@@ -74,6 +82,7 @@ pub(crate) struct ExecOptions {
     pub(crate) write_policy: WritePolicy,
     pub(crate) script_policy: ScriptPolicy,
     pub(crate) cache_policy: CachePolicy,
+    pub(crate) unfenced: Unfenced,
 }
 
 /// The part of a client that runs commands.
@@ -84,11 +93,17 @@ pub(crate) struct Core {
     making: Arc<Mutex<()>>,
     options: ExecOptions,
     connect: Arc<ConnectOptions>,
+    naming: Arc<Naming>,
     ticker: Arc<Ticker>,
     ticking: JoinHandle<()>,
     linking: JoinHandle<()>,
+    renaming: JoinHandle<()>,
     reloading: JoinHandle<()>,
     healing: JoinHandle<()>,
+    paying: Option<JoinHandle<()>>,
+    telling: Option<JoinHandle<()>>,
+    /// Takes members out that miss writes; nobody can with fixed membership.
+    fences: Option<Fences>,
     /// Told when a connection comes, when an attempt to connect fails, and when the topology changes.
     changed: Arc<Notify>,
     /// The keys that callers wait for.
@@ -96,6 +111,8 @@ pub(crate) struct Core {
     counters: Counters,
     /// Keys whose copies may differ.
     suspects: Arc<Suspects>,
+    /// Those that the agents look at, where there are agents.
+    tales: Option<Arc<Tales>>,
     /// What the servers said about commands that the table does not have.
     unknown: unknown::Known,
     stripes: Stripes,
@@ -116,8 +133,10 @@ impl Drop for Core {
     fn drop(&mut self) {
         self.ticking.abort();
         self.linking.abort();
+        self.renaming.abort();
         self.reloading.abort();
         self.healing.abort();
+        [&self.paying, &self.telling].into_iter().flatten().for_each(JoinHandle::abort);
     }
 }
 
@@ -125,8 +144,16 @@ impl Drop for Core {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     topology: Arc<Topology>,
+    /// The topology's.
+    step: Step,
+    /// The writes that are under way with this step.
+    stepping: Arc<Stepping>,
     /// In the order of the topology's members.
     seats: Box<[Seat]>,
+    /// Until when somebody may read a member that is not read any more.
+    unsettled: Option<Instant>,
+    /// Whether there may be keys for which [`Snapshot::is_gated`] holds: all that most writes look at.
+    gated: bool,
 }
 
 /// A member as requests see it.
@@ -136,13 +163,18 @@ struct Seat {
     /// The node's connection when the snapshot was made. Requests borrow it, where the node would have to hand each of
     /// them a counted handle.
     link: Option<Arc<Link>>,
+    /// Whether it is read and written. One that is not may have a connection all the same: it is gaining keys.
     up: bool,
+    /// How long others may read it that is not.
+    lapse: Lapse,
 }
 
 impl Core {
     /// Starts connecting to all members that are up. Must be called inside a tokio runtime.
-    pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions) -> Arc<Core> {
+    pub(crate) fn start(topology: Arc<Topology>, mut options: ExecOptions, arbiter: Option<Arbiter>) -> Arc<Core> {
         options.connect.db = topology.config().db;
+        options.connect.naming.know(topology.step());
+        options.connect.naming.reach(topology.step());
         let cache = match options.cache_policy {
             CachePolicy::Off => None,
             CachePolicy::AtMost { bytes } => Some(Arc::new(Cache::new(bytes))),
@@ -152,24 +184,35 @@ impl Core {
         let (read_ms, write_ms) = (millis(options.connect.timeouts.read), millis(options.connect.timeouts.write));
         let connect = Arc::new(options.connect.clone());
         let changed = Arc::new(Notify::new());
-        let snapshot = Snapshot::build(topology, None, &connect, &ticker, &changed);
+        let (naming, steps) = (Arc::clone(&connect.naming), Arc::<Steps>::default());
+        let stepping = Stepping::new(topology.step(), &naming, &steps);
+        let snapshot = Snapshot::build(topology, stepping, None, &connect, &ticker, &changed);
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let making = Arc::default();
         let scripts = Arc::<Scripts>::default();
         let reloading =
             reload::keep_loaded(Arc::clone(&snapshot), Arc::clone(&changed), Arc::clone(&scripts), write_ms);
         let suspects = Arc::new(Suspects::new(connect.timeouts.write));
+        let tales = arbiter.as_ref().map(|_| Arc::new(Tales::new(connect.timeouts.write)));
+        let by = connect.naming.client().unwrap_or("a client").to_owned();
+        let fences = arbiter.map(|arbiter| Fences::new(arbiter, by, options.unfenced));
         Arc::new_cyclic(|core| Core {
+            paying: fences.as_ref().map(|fences| tokio::spawn(fences.keep_paying(Weak::clone(core)))),
+            telling: tales.as_ref().map(|tales| tokio::spawn(heal::keep_telling(Weak::clone(core), Arc::clone(tales)))),
+            fences,
+            tales,
             healing: tokio::spawn(heal::keep_healing(Weak::clone(core), Arc::clone(&suspects))),
             suspects,
             reloading: tokio::spawn(reloading),
             scripts,
             pause: Arc::default(),
             linking: tokio::spawn(keep_linked(Arc::clone(&snapshot), Arc::clone(&making), Arc::clone(&changed))),
+            renaming: tokio::spawn(stepping::keep_named(Arc::clone(&snapshot), Arc::clone(&naming), steps)),
             snapshot,
             making,
             options,
             connect,
+            naming,
             ticking: tokio::spawn(Arc::clone(&ticker).run()),
             ticker,
             changed,
@@ -188,12 +231,19 @@ impl Core {
     pub(crate) fn adopt(&self, topology: Arc<Topology>) {
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.snapshot.load_full();
-        let new = Snapshot::build(topology, Some(&old), &self.connect, &self.ticker, &self.changed);
+        let stepping = old.stepping.successor(topology.step());
+        let new = Snapshot::build(topology, stepping, Some(&old), &self.connect, &self.ticker, &self.changed);
         // An idle connection may keep the old snapshot for long; whoever is not in the new one is left all the same.
         for seat in old.seats.iter().filter(|seat| new.topology.find(seat.node.id()).is_none()) {
             seat.node.retarget(None);
         }
-        self.snapshot.store(Arc::new(new));
+        let new = Arc::new(new);
+        self.snapshot.store(Arc::clone(&new));
+        if new.step != old.step {
+            old.stepping.supersede(new.step);
+            // A gate may have waited for this.
+            new.seats.iter().filter(|seat| seat.node.link().is_none()).for_each(|seat| seat.node.hurry());
+        }
         self.changed.notify_waiters();
     }
 
@@ -213,8 +263,10 @@ impl Core {
         }
         let troubles: Vec<Error> = up.iter().filter_map(|seat| seat.node.trouble()).collect();
         // Wrong credentials are the same everywhere and need a human; they are said first.
-        let first = troubles.iter().find(|e| e.kind() == ErrorKind::Denied).or(troubles.first()).cloned();
-        Err(first.map_or_else(
+        if let Some(denied) = troubles.iter().find(|error| error.kind() == ErrorKind::Denied) {
+            return Err(denied.clone());
+        }
+        Err(troubles.first().cloned().map_or_else(
             || Error::new(ErrorKind::Unreachable, "no member answered in time"),
             |cause| {
                 let error = Error::new(cause.kind(), "none of the members that are up can be used");
@@ -366,6 +418,13 @@ impl Core {
         pipeline::run(self, snapshot, pipeline).await
     }
 
+    /// Whether the ring has had another step since this snapshot. What was read with it may be of a member that is not written
+    /// any more, if the reply came since then, and must be read again.
+    #[inline]
+    fn is_past(&self, snapshot: &Snapshot) -> bool {
+        self.naming.known() > snapshot.step
+    }
+
     /// To be held by everything that writes these keys, on whatever connection, from before it is sent until after it is
     /// answered: whoever sees the answer must not be given an older reply from the cache.
     fn writing(&self, tokens: impl IntoIterator<Item = Token>) -> Option<Writing<'_>> {
@@ -428,6 +487,7 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
 impl Snapshot {
     fn build(
         topology: Arc<Topology>,
+        stepping: Arc<Stepping>,
         old: Option<&Snapshot>,
         connect: &Arc<ConnectOptions>,
         ticker: &Arc<Ticker>,
@@ -435,7 +495,9 @@ impl Snapshot {
     ) -> Snapshot {
         let known: HashMap<&NodeId, &Seat> =
             old.map(|old| old.seats.iter().map(|seat| (seat.node.id(), seat)).collect()).unwrap_or_default();
-        let seats = topology
+        // Those that join are connected to before the first write is to reach them.
+        let is_moving = matches!(topology.phase(), Phase::Filling | Phase::Syncing);
+        let seats: Box<[Seat]> = topology
             .members()
             .iter()
             .map(|member| {
@@ -446,26 +508,53 @@ impl Snapshot {
                         None
                     }
                 });
-                let up = member.state == State::Up && address.is_some();
-                let target = address.filter(|_| up).map(|address| Target { address, run_id: member.run_id.clone() });
+                let readable = member.state == State::Up || sabotage::is(Sabotage::TrustReturning);
+                let up = readable && address.is_some();
+                let gaining = member.state == State::Joining && is_moving;
+                let target = address.filter(|_| up || gaining).map(|address| Target {
+                    address,
+                    run_id: member.run_id.clone(),
+                    generation: member.run_id.as_ref().map(|_| member.generation),
+                });
+                let lapse = Lapse::of(member, known.get(&member.id).map(|seat| seat.lapse));
                 match known.get(&member.id) {
                     Some(seat) => {
                         seat.node.retarget(target);
-                        Seat { node: Arc::clone(&seat.node), link: seat.node.link(), up }
+                        Seat { node: Arc::clone(&seat.node), link: seat.node.link(), up, lapse }
                     }
                     None => Seat {
                         node: Node::start(member.id.clone(), target, Arc::clone(connect), ticker, changed),
                         link: None,
                         up,
+                        lapse,
                     },
                 }
             })
             .collect();
-        Snapshot { topology, seats }
+        let gated = topology.phase() == Phase::Syncing && topology.next().is_some();
+        let unsettled = Snapshot::unsettled(&topology, &seats);
+        Snapshot { step: topology.step(), topology, stepping, seats, unsettled, gated }
+    }
+
+    fn unsettled(topology: &Topology, seats: &[Seat]) -> Option<Instant> {
+        fence::last_end(topology, topology.members().iter().zip(seats).map(|(member, seat)| (member, seat.lapse)))
+    }
+
+    /// Whether some may still read a member that writes skip. Almost always this is one comparison.
+    #[inline]
+    fn is_unsettled(&self) -> bool {
+        self.unsettled.is_some_and(|until| Instant::now() < until)
     }
 
     pub(crate) fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// Whether a write of this token has to ask its primary's gate who gets it beside the owners: members gain the token,
+    /// and each of them gets what is written after everything before was copied to it.
+    #[inline]
+    fn is_gated(&self, token: Token) -> bool {
+        self.gated && self.topology.gainers(token).next().is_some()
     }
 
     #[inline]
@@ -524,6 +613,9 @@ fn relink(snapshot: &ArcSwap<Snapshot>, making: &Mutex<()>) {
         return;
     }
     let seats = old.seats.iter().zip(links);
-    let seats = seats.map(|(seat, link)| Seat { node: Arc::clone(&seat.node), link, up: seat.up });
-    snapshot.store(Arc::new(Snapshot { topology: Arc::clone(&old.topology), seats: seats.collect() }));
+    let seats = seats.map(|(seat, link)| Seat { node: Arc::clone(&seat.node), link, up: seat.up, lapse: seat.lapse });
+    let topology = Arc::clone(&old.topology);
+    let (step, stepping, gated, unsettled) = (old.step, Arc::clone(&old.stepping), old.gated, old.unsettled);
+    let seats = seats.collect();
+    snapshot.store(Arc::new(Snapshot { topology, step, stepping, seats, unsettled, gated }));
 }

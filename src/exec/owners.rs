@@ -6,6 +6,7 @@ use redis::Cmd;
 use super::round::Reply;
 use crate::node::Link;
 use crate::placement::{MAX_COPIES, MemberIndex};
+use crate::sabotage::{self, Sabotage};
 
 /// The most that a write can have: those that serve and, while a ring is retired, those of the ring before.
 const MOST_OWNERS: usize = 2 * MAX_COPIES as usize;
@@ -46,6 +47,9 @@ impl Owners {
     #[inline]
     pub(super) fn complete(mut self, copies: usize) -> Option<Owners> {
         self.degraded = self.connected + self.missing < copies;
+        if sabotage::is(Sabotage::AckOne) && self.connected > 0 {
+            self.primary_alone();
+        }
         (self.connected > 0).then_some(self)
     }
 

@@ -35,7 +35,9 @@ pub(super) async fn read(core: &Core, first: &Arc<Snapshot>, cmd: &Cmd, token: T
     let mut snapshot = Arc::clone(first);
     loop {
         match ask_owners(core, &snapshot, cmd, token).await {
-            Ok(value) => return Ok(value),
+            Ok(value) if !core.is_past(&snapshot) => return Ok(value),
+            // The member may not be written any more.
+            Ok(_) => snapshot = core.snapshot.load_full(),
             Err(error) if Instant::now() >= deadline => return Err(error.into()),
             Err(_) => {
                 hurry(&snapshot, token);

@@ -39,7 +39,7 @@ pub(super) async fn read(
     let mut attempt = Attempt::new(link, send);
     let read_ms = core.read_ms;
     match attempt.within(link.hedge_after_ms().min(read_ms)).await {
-        Some(Ok(value)) if judge(&value) == Verdict::Answer => {
+        Some(Ok(value)) if judge(&value) == Verdict::Answer && !core.is_past(snapshot) => {
             let node = &snapshot.seat(owner).node;
             node.succeeded();
             if tracing::enabled!(tracing::Level::DEBUG) {
@@ -113,8 +113,8 @@ const PATIENCE: u32 = 4;
 /// When owners that could not answer are asked again, if nothing changes before.
 pub(super) const ASK_AGAIN: Duration = Duration::from_millis(20);
 
-/// An attempt that goes on beside others.
-type Running<'a> = BoxFuture<'a, (Arc<Node>, Result<Value, Fault>)>;
+/// An attempt that goes on beside others, with the snapshot that it was chosen by.
+type Running<'a> = BoxFuture<'a, (Arc<Node>, Arc<Snapshot>, Result<Value, Fault>)>;
 
 /// Asks one owner after the other, and several at a time where one is slow; the first answer wins.
 struct Race<'a> {
@@ -149,18 +149,24 @@ pub(super) async fn race<F: Future<Output = RedisResult<Value>> + Send>(
         let node = Arc::clone(&snapshot.seat(owner).node);
         race.asked.push((node.id().clone(), Arc::clone(link)));
         match event {
+            Some(Ok(value)) if judge(&value) == Verdict::Answer => {
+                node.succeeded();
+                race.put_aside(&node);
+                snapshot = core.snapshot.load_full();
+            }
             Some(result) => race.failed(&node, &result),
             None if link.hedge_after_ms() >= read_ms => race.failed(&node, &Err(Fault::Late)),
             None => {
                 go_on = may_hedge(link);
                 let rest = read_ms - link.hedge_after_ms();
+                let chosen = Arc::clone(&snapshot);
                 newest = Some(Arc::clone(link));
                 race.running.push(Box::pin(async move {
                     let mut result = attempt.within(rest).await;
                     while result.is_none() && link.heard_within(read_ms) {
                         result = attempt.within(read_ms).await;
                     }
-                    (node, result.unwrap_or(Err(Fault::Late)))
+                    (node, chosen, result.unwrap_or(Err(Fault::Late)))
                 }));
             }
         }
@@ -172,7 +178,7 @@ pub(super) async fn race<F: Future<Output = RedisResult<Value>> + Send>(
         if go_on {
             match race.next_owner(&snapshot, token) {
                 Some((node, link)) => {
-                    race.start(node, &link, read_ms);
+                    race.start(node, &link, &snapshot, read_ms);
                     newest = Some(link);
                 }
                 None if race.running.is_empty() => {
@@ -195,9 +201,15 @@ pub(super) async fn race<F: Future<Output = RedisResult<Value>> + Send>(
             .map(|link| Duration::from_millis(link.hedge_after_ms().saturating_mul(1 << waits.min(6)).min(read_ms)));
         tokio::select! {
             biased;
-            Some((node, result)) = race.running.next() => match result {
+            Some((node, chosen, result)) = race.running.next() => match result {
                 Ok(value) if judge(&value) == Verdict::Answer => {
                     node.succeeded();
+                    if core.is_past(&chosen) {
+                        race.put_aside(&node);
+                        snapshot = core.snapshot.load_full();
+                        go_on = true;
+                        continue;
+                    }
                     if race.asked.first().is_some_and(|(first, _)| first != node.id()) {
                         core.counters.failed_over_reads.add_one();
                     }
@@ -259,17 +271,24 @@ impl<'a> Race<'a> {
         in_trouble
     }
 
-    fn start(&mut self, node: Arc<Node>, link: &Arc<Link>, read_ms: u64) {
+    fn start(&mut self, node: Arc<Node>, link: &Arc<Link>, chosen: &Arc<Snapshot>, read_ms: u64) {
         tracing::debug!(node = %node.id(), command = command::name(self.cmd), attempt = self.asked.len() + 1, "read");
         if !self.running.is_empty() {
             self.core.counters.hedged_reads.add_one();
         }
         self.asked.push((node.id().clone(), Arc::clone(link)));
-        let (link, cmd) = (Arc::clone(link), self.cmd);
+        let (link, chosen, cmd) = (Arc::clone(link), Arc::clone(chosen), self.cmd);
         self.running.push(Box::pin(async move {
             let result = link.read(cmd, read_ms).await;
-            (node, result)
+            (node, chosen, result)
         }));
+    }
+
+    /// The answer came when the ring had moved on, so it does not count. The member may be asked again: it may be an owner
+    /// still.
+    #[cold]
+    fn put_aside(&mut self, node: &Node) {
+        self.asked.retain(|(id, _)| id != node.id());
     }
 
     fn failed(&mut self, node: &Node, result: &Result<Value, Fault>) {

@@ -108,6 +108,21 @@ pub(super) fn unknown(core: &Core, primary: &NodeId, fault: &Fault, command: &'s
         .with_hint("its effect depends on what is there, so it is not repeated: read the key before trying again")
 }
 
+/// The owners answered differently, and the one that was asked first need not be the primary any more.
+#[cold]
+pub(super) fn replaced(core: &Core, primary: &NodeId, command: &'static str, why: Option<Error>) -> Error {
+    core.counters.unknown_writes.add_one();
+    let what = if why.is_some() { "may have been" } else { "was" };
+    let error = Error::new(ErrorKind::Conflict, format!("{primary} {what} replaced as primary while it ran {command}"))
+        .with_outcome(Outcome::Unknown)
+        .with_retry(Retry::Never)
+        .with_hint("its effect depends on what is there: read the key before trying again");
+    match why {
+        Some(why) => error.with_source(why),
+        None => error,
+    }
+}
+
 /// A server answered something that does not fit what it was asked.
 #[cold]
 pub(super) fn nonsense(core: &Core, id: &NodeId, command: &'static str) -> Error {

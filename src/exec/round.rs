@@ -1,12 +1,13 @@
 //! One round of a write: the command on its way to the owners, and what their replies mean.
 
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
 
+use super::fence::{Miss, Why};
 use super::owners::{Copies, Links, Owners};
 use super::polling::{both, poll_unconstrained, yield_once};
 use super::reply::{Lacks, Verdict, copy_lacks, is_error, judge};
@@ -36,6 +37,17 @@ impl Place {
         self.stripes.of(self.token)
     }
 
+    /// The place in line, for those who hold the locks of several.
+    pub(super) fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    /// Whether the primary is sent the command only when its turn has come.
+    #[inline]
+    pub(super) fn waits(&self) -> bool {
+        self.ticket.waits()
+    }
+
     /// Waits until everybody before it in line has left. Cancel safe.
     pub(super) async fn turn(&self) {
         self.stripe().turn(&self.ticket).await;
@@ -53,6 +65,25 @@ pub(super) enum End {
     Done(RedisResult<Value>),
     /// Nobody has executed it, or it may be executed twice without harm.
     Again(Again),
+    /// It was executed, and there is more to be done before the caller may know.
+    Owed(Box<Owed>),
+}
+
+/// A write that has an answer, and owners that missed it or answered something else.
+pub(super) struct Owed {
+    pub(super) answer: Value,
+    pub(super) misses: Vec<Miss>,
+    /// What each of those said that have executed it, the primary first; none where they said the same.
+    pub(super) replies: Vec<(MemberIndex, Value)>,
+    pub(super) failures: Failures,
+}
+
+/// Why a primary has not executed something.
+pub(super) enum Stuck {
+    /// It said that it cannot.
+    Refused(MemberIndex),
+    /// It was sent something that depends on what is there, and did not answer.
+    Unanswered(MemberIndex, Fault),
 }
 
 /// What the next round, or the error, needs to know of one that nobody answered.
@@ -61,6 +92,8 @@ pub(super) struct Again {
     pub(super) failures: Failures,
     /// Whether somebody may have executed it all the same.
     pub(super) unknown: bool,
+    /// What has to be found out about the primary first.
+    pub(super) stuck: Option<Stuck>,
 }
 
 /// One command on its way to the owners.
@@ -82,13 +115,17 @@ impl<'w> Round<'w> {
         if tracing::enabled!(tracing::Level::DEBUG) {
             self.said();
         }
+        if self.place.as_ref().is_some_and(Place::waits) {
+            self.wait_in_line().await;
+        }
         // Decided for all before any has it: a copy must not find its queue full after the primary has executed.
         let links = match self.links() {
             Ok(links) => links,
             Err(_) => {
                 // The first poll runs under the stripe's lock, and giving up the place in line takes it again.
                 yield_once().await;
-                return End::Again(Again { early: self.early.take(), failures: Failures::new(), unknown: false });
+                let (early, failures) = (self.early.take(), Failures::new());
+                return End::Again(Again { early, failures, unknown: false, stuck: None });
             }
         };
         let cmd = &self.write.cmd;
@@ -117,12 +154,32 @@ impl<'w> Round<'w> {
         }
     }
 
+    /// Behind those who were sent to another primary.
+    #[cold]
+    fn wait_in_line(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            // The first poll runs under the stripe's lock; all that takes it again must come later.
+            yield_once().await;
+            if let Some(place) = &self.place {
+                place.turn().await;
+            }
+        })
+    }
+
     /// First the primary; then, when it is this command's turn, the copies.
     async fn in_line(mut self, place: Place, links: Links<'w>, write_ms: u64) -> End {
         let cmd = &self.write.cmd;
         let reply = {
             let mut first = pin!(links.primary.write(cmd, write_ms));
-            let begun = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await;
+            let begun = poll_fn(|cx| {
+                if place.waits() {
+                    let mut lines = place.stripe().lock();
+                    lines.sent(&place.ticket);
+                    return Poll::Ready(poll_unconstrained(first.as_mut(), cx));
+                }
+                Poll::Ready(first.as_mut().poll(cx))
+            });
+            let begun = begun.await;
             // The first poll runs under the stripe's lock; all that takes it again must come later.
             yield_once().await;
             match begun {
@@ -138,9 +195,14 @@ impl<'w> Round<'w> {
             }
             // An absolute command that only waits in line is sent to the copies in any case.
             Executed::Unknown if self.write.repeat != Repeat::Absolute => {
-                if let Err(fault) = &reply {
-                    return End::Done(Err(self.unknown(fault)));
+                if let Err(fault) = reply {
+                    return self.unanswered(fault);
                 }
+            }
+            // The owner of a ring that can fence decides alone, or is the primary no more.
+            Executed::Elsewhere if self.write.core.fences.is_some() => {
+                self.owners.primary_alone();
+                return self.settle(reply, Vec::new());
             }
             Executed::Yes | Executed::Elsewhere | Executed::Unknown => {}
         }
@@ -218,11 +280,12 @@ impl<'w> Round<'w> {
     }
 
     /// The usual end, of which [`Round::settle`] would say the same: both executed it, answered alike, and nobody missed
-    /// it.
+    /// it or may still read whoever was skipped.
     #[inline]
     fn agreed(&self, value: &Value, copied: &Value) -> bool {
         let agreed = !self.owners.is_missed()
             && !self.owners.is_degraded()
+            && !self.write.snapshot.is_unsettled()
             && !is_error(value)
             && !is_error(copied)
             && value == copied;
@@ -234,77 +297,95 @@ impl<'w> Round<'w> {
 
     /// Decides what the replies mean together, counts what was missed, and says so.
     fn settle(mut self, reply: Reply, copies: Vec<Reply>) -> End {
+        let core = &self.write.core;
         let mut failures = Failures::new();
-        let mut missed: Vec<&NodeId> = self.owners.missing().iter().map(|owner| self.id(*owner)).collect();
-        let mut answers: Vec<(&NodeId, Value)> = Vec::with_capacity(copies.len());
+        let silent = |owner: &MemberIndex| Miss::of_copy(*owner, Why::Silent);
+        let mut misses: Vec<Miss> = self.owners.missing().iter().map(silent).collect();
+        let mut answers: Vec<(MemberIndex, Value)> = Vec::with_capacity(copies.len() + 1);
         let mut unknown = is_unknown(&reply);
-        for (owner, reply) in self.owners.copies().iter().zip(copies) {
+        let primary = self.owners.primary();
+        let mut stuck = None;
+        for (nth, (owner, reply)) in self.owners.all().iter().zip(std::iter::once(reply).chain(copies)).enumerate() {
             unknown |= is_unknown(&reply);
             let node = self.node(*owner);
             match judged(node, reply) {
-                Ok(value) => answers.push((node.id(), value)),
-                Err(why) => {
-                    missed.push(node.id());
-                    failures.push((node.id().clone(), why));
+                Ok(value) => answers.push((*owner, value)),
+                Err((text, why)) => {
+                    if nth == 0 && why == Why::CannotWrite {
+                        stuck = Some(Stuck::Refused(primary));
+                    }
+                    misses.push(Miss { owner: *owner, why, first: nth == 0 });
+                    failures.push((node.id().clone(), text));
                 }
             }
         }
-        let primary = self.node(self.owners.primary());
-        let answer = match judged(primary, reply) {
-            Ok(value) => {
-                if let Some((other, _)) = answers.iter().find(|(_, other)| *other != value && !is_error(&value)) {
-                    self.differs(other);
-                }
-                value
-            }
-            // Without the primary, the first copy that has it answers.
-            Err(why) => {
-                failures.push((primary.id().clone(), why));
-                missed.push(primary.id());
-                if answers.is_empty() {
-                    return End::Again(Again { early: self.early.take(), failures, unknown });
-                }
-                answers.remove(0).1
-            }
+        // Without the primary, the first copy that has it answers.
+        let Some((_, answer)) = answers.first().cloned() else {
+            return End::Again(Again { early: self.early.take(), failures, unknown, stuck });
         };
-        if is_error(&answer) {
+        let fenced = core.fences.is_some();
+        // Which error it is each of them may say in its own words.
+        let other = |other: &Value| *other != answer && !(is_error(&answer) && is_error(other));
+        let differs = match answers.iter().skip(1).find(|(_, value)| other(value)) {
+            Some((owner, _)) => {
+                self.differs(self.id(*owner));
+                true
+            }
+            None => false,
+        };
+        if is_error(&answer) && !differs {
+            return End::Done(Ok(answer));
+        }
+        if is_error(&answer) && !fenced {
             return End::Done(self.failed(answer, &answers));
         }
         // It differs, which was said above; what more that tells of the copy is decided here.
-        for (id, value) in answers.iter().filter(|(_, value)| is_error(value)) {
-            match copy_lacks(value) {
-                Lacks::NoMemory => return End::Done(Err(report::no_memory(&self.write.core, id, value).into())),
-                Lacks::More => missed.push(id),
-                Lacks::This => {}
+        if !is_error(&answer) {
+            for (owner, value) in answers.iter().filter(|(_, value)| is_error(value)) {
+                match copy_lacks(value) {
+                    Lacks::NoMemory => return End::Done(Err(report::no_memory(core, self.id(*owner), value).into())),
+                    Lacks::More => misses.push(Miss::of_copy(*owner, Why::CannotWrite)),
+                    Lacks::This => {}
+                }
             }
         }
-        for id in missed {
-            self.missed(id);
-        }
         if self.owners.is_degraded() {
-            self.write.core.counters.degraded_writes.add_one();
+            core.counters.degraded_writes.add_one();
+        }
+        if fenced {
+            if misses.is_empty() && !differs && !self.write.snapshot.is_unsettled() {
+                return End::Done(Ok(answer));
+            }
+            answers.retain(|(owner, _)| !misses.iter().any(|miss| miss.owner == *owner));
+            let replies = if differs && answers.len() > 1 { answers } else { Vec::new() };
+            return End::Owed(Box::new(Owed { answer, misses, replies, failures }));
+        }
+        for miss in misses {
+            report::missed(core, &self.write.snapshot, self.id(miss.owner), command::name(&self.write.cmd));
         }
         End::Done(Ok(answer))
     }
 
-    /// The primary answered with an error. If a copy executed the command all the same, the two differ, and the caller
+    /// The primary answered with an error, and a copy executed the command all the same: the two differ, and the caller
     /// cannot count on either.
-    fn failed(&self, answer: Value, copies: &[(&NodeId, Value)]) -> RedisResult<Value> {
-        let Some((other, _)) = copies.iter().find(|(_, value)| !is_error(value)) else { return Ok(answer) };
-        self.differs(other);
-        Err(report::refused(&self.write.core, other, answer).into())
+    fn failed(&self, answer: Value, answers: &[(MemberIndex, Value)]) -> RedisResult<Value> {
+        let Some((other, _)) = answers.iter().find(|(_, value)| !is_error(value)) else { return Ok(answer) };
+        Err(report::refused(&self.write.core, self.id(*other), answer).into())
     }
 
+    /// It depends on what is there, was sent to the primary, and not answered.
     #[cold]
-    fn unknown(&self, fault: &Fault) -> redis::RedisError {
-        let node = self.node(self.owners.primary());
+    fn unanswered(mut self, fault: Fault) -> End {
+        let primary = self.owners.primary();
+        let node = self.node(primary);
         node.failed();
-        report::unknown(&self.write.core, node.id(), fault, command::name(&self.write.cmd)).into()
-    }
-
-    #[cold]
-    fn missed(&self, id: &NodeId) {
-        report::missed(&self.write.core, &self.write.snapshot, id, command::name(&self.write.cmd));
+        if self.write.core.fences.is_none() {
+            let name = command::name(&self.write.cmd);
+            return End::Done(Err(report::unknown(&self.write.core, node.id(), &fault, name).into()));
+        }
+        let failures = vec![(node.id().clone(), fault.to_string())];
+        let stuck = Some(Stuck::Unanswered(primary, fault));
+        End::Again(Again { early: self.early.take(), failures, unknown: false, stuck })
     }
 
     #[cold]
@@ -328,24 +409,26 @@ enum Executed {
 }
 
 /// The reply if it counts as one, or why the member has not executed the command or is not known to have.
-fn judged(node: &Node, reply: Reply) -> Result<Value, String> {
-    let why = match reply {
+fn judged(node: &Node, reply: Reply) -> Result<Value, (String, Why)> {
+    let failed = match reply {
         Ok(value) => match judge(&value) {
             Verdict::Answer | Verdict::OutOfMemory => {
                 node.succeeded();
                 return Ok(value);
             }
             Verdict::Unavailable => match value {
-                Value::ServerError(error) => format!("it says {}", error.code()),
-                _ => "it cannot serve now".to_owned(),
+                // It does not know this connection's user any more, which says nothing of what it can do for others.
+                Value::ServerError(error) if error.code() == "NOAUTH" => ("it says NOAUTH".to_owned(), Why::Silent),
+                Value::ServerError(error) => (format!("it says {}", error.code()), Why::CannotWrite),
+                _ => ("it cannot serve now".to_owned(), Why::CannotWrite),
             },
         },
         // Our own queue being full says nothing of the server.
-        Err(Fault::Full) => return Err(Fault::Full.to_string()),
-        Err(fault) => fault.to_string(),
+        Err(Fault::Full) => return Err((Fault::Full.to_string(), Why::Silent)),
+        Err(fault) => (fault.to_string(), Why::Silent),
     };
     node.failed();
-    Err(why)
+    Err(failed)
 }
 
 /// Whether the server may have executed what it did not answer.

@@ -61,9 +61,11 @@ pub(super) fn apart(snapshot: &Snapshot, cmd: &Cmd, row: &'static Row, merge: Me
     let split = command::split(cmd, row, |key| {
         let token = Token::of_key(key);
         tokens.push(token);
-        // Borrowed where that tells them all, which is whenever the ring is not retiring.
-        let retired: Option<Vec<MemberIndex>> = topology.old().map(|_| topology.writers(token).collect());
-        (topology.serving().owners(token), retired)
+        // Borrowed where that tells them all, which is whenever nothing moves.
+        let moving = row.is_write() && (topology.old().is_some() || topology.next().is_some());
+        let others: Option<Vec<MemberIndex>> =
+            moving.then(|| topology.writers(token).chain(topology.gainers(token)).collect());
+        (topology.serving().owners(token), others)
     });
     let parts = split.into_iter().map(|part| {
         let own: Vec<Token> = part.keys.iter().filter_map(|key| tokens.get(*key).copied()).collect();

@@ -31,8 +31,16 @@ counters! {
     hedged_reads,
     /// Writes acknowledged by fewer members than the ring has copies, because an owner was not up.
     degraded_writes,
-    /// Writes acknowledged though an owner that is up missed them.
+    /// Writes acknowledged though an owner that is up missed them: with fixed membership, or while nobody could fence it.
     missed_writes,
+    /// Members that were taken out of the ring because they missed a write of this client, by it or by somebody faster.
+    fences,
+    /// Writes that an owner missed and was given before they were acknowledged.
+    repaired_writes,
+    /// Misses that were accepted because ZooKeeper could not be reached ([`Unfenced::Accept`](crate::policy::Unfenced)).
+    debts,
+    /// Those of them that have been made good, by giving the member what it lacked or by taking it out of the ring.
+    debts_paid,
     /// Writes that were sent again because no owner had answered.
     repeated_writes,
     /// Writes whose copies answered differently from the primary.
@@ -57,6 +65,10 @@ counters! {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
+    pub(super) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// What it was before.
     pub(super) fn add_one(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)

@@ -22,6 +22,8 @@ pub(super) struct Step {
     may_fail_late: bool,
     /// Whether the next owner executes it where its reply was lost.
     elsewhere: bool,
+    /// Whether the primary's gate is asked together with it by a script, since the server has no memory for a transaction.
+    pub(super) by_script: bool,
 }
 
 /// The tokens of a command's keys.
@@ -96,7 +98,17 @@ impl Step {
         };
         let probes = if copying == Copying::Told { command::probes(cmd, plan) } else { Vec::new() };
         let may_fail_late = matches!(plan, Plan::Write { repeat: Repeat::State, .. });
-        Step { cmd: cmd.clone(), tokens, copying, no_effect, probes, keys: Vec::new(), may_fail_late, elsewhere: false }
+        Step {
+            cmd: cmd.clone(),
+            tokens,
+            copying,
+            no_effect,
+            probes,
+            keys: Vec::new(),
+            may_fail_late,
+            elsewhere: false,
+            by_script: false,
+        }
     }
 
     /// One that changes nothing, and gives the copies the state that these keys have.
@@ -116,6 +128,7 @@ impl Step {
             keys: Vec::new(),
             may_fail_late: false,
             elsewhere: false,
+            by_script: false,
         }
     }
 
@@ -133,6 +146,7 @@ impl Step {
             keys,
             may_fail_late: writes,
             elsewhere: false,
+            by_script: false,
         }
     }
 
@@ -171,6 +185,21 @@ impl Step {
     /// Whether the copies get the state of its keys.
     pub(super) fn copies_state(&self) -> bool {
         self.copying == Copying::State || self.copying == Copying::Told && self.may_fail_late
+    }
+
+    /// Whether the copies get the command itself.
+    pub(super) fn copies_itself(&self) -> bool {
+        matches!(self.copying, Copying::Absolute | Copying::Deterministic)
+    }
+
+    /// Whether a reply proves that the command has changed nothing.
+    pub(super) fn did_nothing(&self, reply: &Value) -> bool {
+        is_error(reply) && !self.may_fail_late || self.no_effect.shown_by(reply)
+    }
+
+    /// Whether a script can run it: none calls another.
+    pub(super) fn fits_a_script(&self) -> bool {
+        self.copying == Copying::State || !self.may_fail_late
     }
 
     /// The keys that it may have written.

@@ -17,10 +17,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::groups;
 use super::steps::{Step, Tokens};
 use super::write::owners;
-use super::{Core, Snapshot};
+use super::{Core, InStep, Snapshot};
 use crate::command::{self, Plan};
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::{Link, Queue, Tracked, Turn, Waiter};
+use crate::node::{Link, Node, Queue, Tracked, Turn, Waiter};
 use crate::placement::Token;
 
 /// When a call looks again though it was told nothing. Nobody should depend on it.
@@ -124,23 +124,18 @@ struct Watch {
 impl Watch {
     /// Asks the primary to tell of the next change.
     async fn begin(core: &Core, token: Token, waiter: &Waiter) -> Watch {
-        let mut snapshot = core.snapshot.load_full();
-        let Some(owners) = owners(core, &mut snapshot, token, &[]) else {
+        let Some((node, link)) = primary(core, token) else {
             let error = Error::new(ErrorKind::NoOwner, "no owner is connected");
             return Watch { primary: None, tracked: Err(error) };
         };
-        let seat = snapshot.seat(owners.primary());
-        let Some(link) = &seat.link else {
-            return Watch { primary: None, tracked: Err(Error::new(ErrorKind::NoOwner, "not connected")) };
-        };
-        let tracked = seat.node.track(link, &core.changes, waiter.keys()).await;
+        let tracked = node.track(&link, &core.changes, waiter.keys()).await;
         if let Err(error) = &tracked {
-            tracing::debug!(node = %seat.node.id(), %error, "cannot be asked to tell of changes");
+            tracing::debug!(node = %node.id(), %error, "cannot be asked to tell of changes");
             // If it hangs, that is noticed by what it does not answer, and the next owner is the primary then. A look
             // would be the wrong question: it could take something later.
             let _ = link.request(&cmd("PING"), core.read_ms).await;
         }
-        Watch { primary: Some(Arc::clone(link)), tracked }
+        Watch { primary: Some(link), tracked }
     }
 
     /// Not if the primary has just said that nothing is there, unless even that is something, nor if it may hang.
@@ -164,11 +159,8 @@ impl Watch {
             // A waiter registered before looking misses no change.
             let mut changed = pin!(core.changed.notified());
             changed.as_mut().enable();
-            let mut snapshot = core.snapshot.load_full();
-            let now = owners(core, &mut snapshot, token, &[]);
-            let now = now.and_then(|owners| snapshot.seat(owners.primary()).link.as_ref());
-            let same = match (now, &self.primary) {
-                (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            let same = match (primary(core, token), &self.primary) {
+                (Some((_, now)), Some(then)) => Arc::ptr_eq(&now, then),
                 (Some(_) | None, _) => false,
             };
             if !same || !tracking.is_open() {
@@ -180,6 +172,14 @@ impl Watch {
             }
         }
     }
+}
+
+/// The primary of this moment and its connection. Nobody is written, so nothing has begun when this returns.
+fn primary(core: &Core, token: Token) -> Option<(Arc<Node>, Arc<Link>)> {
+    let mut snapshot = InStep::newest(core);
+    let owners = owners(core, &mut snapshot, token, &[])?;
+    let seat = snapshot.seat(owners.primary());
+    Some((Arc::clone(&seat.node), seat.link.clone()?))
 }
 
 /// The same call with ids in the place of `$`, which would mean another place each time that the call looks; none if it has

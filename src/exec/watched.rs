@@ -15,12 +15,12 @@ use tracing::Instrument;
 
 use super::read::{hurry, no_owner};
 use super::reply::{Verdict, is_error, judge};
-use super::write::{deadline, owners, pause};
-use super::{Core, groups};
+use super::write::{because, deadline, owners, pause};
+use super::{Core, InStep, fence, groups};
 use crate::command::{self, Plan, Refusal};
 use crate::error::{Error, ErrorKind, Outcome, Result, Retry};
 use crate::node::{Fault, Link, Owned};
-use crate::placement::{NodeId, RunId, Token};
+use crate::placement::{Generation, NodeId, RunId, Step, Token};
 
 /// How often the state of keys that do not hold still is copied. Changes by this process do no harm, since they reach the
 /// copies in line; those of others are as any two writers'.
@@ -34,7 +34,11 @@ pub(crate) struct Watched {
     /// Any of the keys, for error texts.
     key: Vec<u8>,
     member: NodeId,
+    /// The life of its data.
+    generation: Generation,
     run_id: RunId,
+    /// The step of the ring when the keys were watched. Under another one their primary may be another, and nothing is sent.
+    step: Step,
     own: Mutex<Option<Arc<Owned>>>,
     /// Requests without a reply. A connection with any is not used again.
     pending: AtomicUsize,
@@ -78,7 +82,7 @@ impl Watched {
         let token = Token::of_key(key);
         // As long as a write, and as long as it takes to notice that a primary hangs.
         let until = deadline(core) + core.options.connect.timeouts.write * 2;
-        let mut snapshot = core.snapshot.load_full();
+        let mut snapshot = InStep::newest(core);
         let mut failures = Vec::new();
         loop {
             let owners = owners(core, &mut snapshot, token, &[]);
@@ -87,15 +91,21 @@ impl Watched {
             {
                 let member = seat.node.id().clone();
                 let run_id = data.run_id().clone();
-                let error = match seat.node.own(data).await {
+                let error = match seat.node.own(data, snapshot.step).await {
                     Ok(own) => match watch_on(core, &own, &watch).await {
                         Ok(()) => {
                             return Ok(Arc::new(Watched {
                                 core: Arc::clone(core),
                                 token,
                                 key: key.clone(),
+                                generation: snapshot
+                                    .topology()
+                                    .find(&member)
+                                    .map(|(_, member)| member.generation)
+                                    .unwrap_or_default(),
                                 member,
                                 run_id,
+                                step: snapshot.step,
                                 own: Mutex::new(Some(Arc::new(own))),
                                 pending: AtomicUsize::new(0),
                                 lost: AtomicBool::new(false),
@@ -115,8 +125,9 @@ impl Watched {
                     }
                 }
             }
+            let trouble = fence::primary(core, token).await.err();
             if Instant::now() >= until {
-                return Err(no_owner(&snapshot, token, &failures, "watched"));
+                return Err(because(no_owner(&snapshot, token, &failures, "watched"), trouble));
             }
             pause(core, &mut snapshot).await;
         }
@@ -131,7 +142,7 @@ impl Watched {
         let own = self.own()?;
         let request = Request::begin(self);
         let reply = own.read(cmd, self.core.read_ms).await;
-        request.end(reply)
+        self.in_step(request.end(reply)?)
     }
 
     /// Several of them.
@@ -143,7 +154,16 @@ impl Watched {
         let own = self.own()?;
         let request = Request::begin(self);
         let replies = own.batch(pipeline, self.core.read_ms).await;
-        request.end(replies)
+        self.in_step(request.end(replies)?)
+    }
+
+    /// What was read, unless the ring has taken a step since the keys were watched: the member may not be written any more.
+    fn in_step<T>(&self, read: T) -> Result<T> {
+        if self.core.naming.known() == self.step {
+            return Ok(read);
+        }
+        self.lost.store(true, Ordering::Relaxed);
+        Err(Error::new(ErrorKind::Disconnected, "the ring has moved on during a transaction").with_retry(Retry::Later))
     }
 
     /// Runs the transaction: the reply of EXEC, which is nil if a watched key has changed.
@@ -203,7 +223,8 @@ impl Watched {
     }
 
     async fn run(&self, own: &Link, wire: &Pipeline, exec: usize, written: Vec<Vec<u8>>) -> Result<Value> {
-        if !self.is_primary() {
+        let snapshot = InStep::newest(&self.core);
+        if snapshot.step != self.step || !own.is_open() || !self.is_primary_in(snapshot.clone()) {
             // As if a key had changed: the caller starts over, at the primary of now.
             return Ok(Value::Nil);
         }
@@ -213,6 +234,11 @@ impl Watched {
         let mut replies = match own.batch(wire, self.core.write_ms).await {
             Ok(replies) => replies,
             Err(Fault::Full) => return Err(Error::new(ErrorKind::Timeout, "too many requests wait")),
+            // Whatever it has done counts no more, and the copies have nothing of it: the caller starts over, as if a key had
+            // changed, at the primary of now.
+            Err(_) if fence::counts_no_more(&self.core, &self.member, self.generation).await.unwrap_or(false) => {
+                return Ok(Value::Nil);
+            }
             Err(fault) => {
                 // Whether or not it was executed, the copies must have what the primary has.
                 self.settle(written).await;
@@ -231,19 +257,20 @@ impl Watched {
             return server_error(own);
         }
         if reply != Value::Nil && !written.is_empty() {
-            self.copy(own, &written).await?;
+            self.copy(own, &snapshot, &written).await?;
         }
         Ok(reply)
     }
 
-    /// Gives the copies what was written.
-    async fn copy(&self, own: &Link, written: &[Vec<u8>]) -> Result<()> {
+    /// Gives the copies what was written: those of the ring that it was executed under, though another one may have come
+    /// since. Whoever gained the keys in between is named by their primary's gate for whom still lives in the older one.
+    async fn copy(&self, own: &Link, snapshot: &InStep, written: &[Vec<u8>]) -> Result<()> {
         let mut unchanged = Pipeline::new();
         unchanged.cmd("MULTI").cmd("PING").cmd("EXEC").cmd("WATCH").arg(written);
         for _ in 0..COPIED_AT_MOST {
-            let copied = groups::copy_state(&self.core, written.to_vec()).await;
+            let copied = groups::copy_state_of(&self.core, snapshot.clone(), written.to_vec()).await;
             copied.map_err(|error| error.with_outcome(Outcome::Unknown))?;
-            if !self.is_primary() {
+            if !self.is_primary_in(snapshot.clone()) {
                 // Another member's state was copied then, which does not know of the transaction.
                 self.settle(written.to_vec()).await;
                 return Err(self.unknown(&Fault::Late));
@@ -262,7 +289,7 @@ impl Watched {
     /// Gives the copies what the member has, if it comes back soon as the process that it was.
     async fn settle(&self, written: Vec<Vec<u8>>) {
         let until = deadline(&self.core) + self.core.options.connect.timeouts.write;
-        let mut snapshot = self.core.snapshot.load_full();
+        let mut snapshot = InStep::newest(&self.core);
         while Instant::now() < until {
             if self.is_primary() {
                 // The caller is told that the outcome is unknown, whatever this says.
@@ -290,7 +317,10 @@ impl Watched {
 
     /// Whether the member is the primary still, and the same process.
     fn is_primary(&self) -> bool {
-        let mut snapshot = self.core.snapshot.load_full();
+        self.is_primary_in(InStep::newest(&self.core))
+    }
+
+    fn is_primary_in(&self, mut snapshot: InStep) -> bool {
         let Some(owners) = owners(&self.core, &mut snapshot, self.token, &[]) else { return false };
         let seat = snapshot.seat(owners.primary());
         *seat.node.id() == self.member && seat.link.as_ref().is_some_and(|link| *link.run_id() == self.run_id)

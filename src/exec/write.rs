@@ -13,16 +13,20 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::fence::{self, Missed, Ruling, Settled};
 use super::owners::Owners;
 use super::polling::poll_unconstrained;
 use super::read::{hurry, no_owner};
-use super::round::{Again, End, Failures, Place, Round};
-use super::{Core, Snapshot, boxed, relink};
+use super::reply::is_error;
+use super::round::{Again, End, Failures, Owed, Place, Round, Stuck};
+use super::steps::{Step, Tokens};
+use super::stripe::Home;
+use super::{Core, InStep, Snapshot, boxed, groups, relink, report};
 use crate::command::{self, Expiry, NoEffect, Plan, Repeat, Rewrite};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::node::Link;
 use crate::placement::{MemberIndex, NodeId, Token};
-use crate::policy::WritePolicy;
+use crate::policy::{Unfenced, WritePolicy};
 
 /// Writes a key of this token to its owners.
 ///
@@ -37,22 +41,26 @@ pub(super) async fn write(
     if core.pause.is_held() {
         Box::pin(core.pause.over()).await;
     }
-    let (mut early, mut acknowledged) = (None, None);
-    if core.options.write_policy == WritePolicy::Primary {
-        let (sender, receiver) = oneshot::channel();
-        (early, acknowledged) = (Some(sender), Some(receiver));
-    }
-    let mut snapshot = Arc::clone(snapshot);
+    let mut snapshot = InStep::with(core, snapshot);
     let owners = match owners(core, &mut snapshot, token, &[]) {
         Some(owners) => owners,
         // Nothing is sent yet, so dropping the future still ends it without a trace.
         None => Box::pin(connected(core, &mut snapshot, token)).await?,
     };
+    if snapshot.is_gated(token) {
+        return Ok(Box::pin(gated(core, &snapshot, cmd, token)).await?);
+    }
+    let (mut early, mut acknowledged) = (None, None);
+    if core.options.write_policy == WritePolicy::Primary {
+        let (sender, receiver) = oneshot::channel();
+        (early, acknowledged) = (Some(sender), Some(receiver));
+    }
     let mut first = Some((snapshot, owners, early));
     let begun = poll_fn(|cx| {
         Poll::Ready(first.take().map(|(snapshot, owners, early)| {
             let write = Write::new(core, snapshot, cmd, &plan, token, &owners);
-            enqueue(core, token, write.repeat, |place| write.all_rounds(owners, place, early), cx)
+            let home = Home::of(&write.snapshot.seat(owners.primary()).node);
+            enqueue(core, token, home, write.repeat, |place| write.all_rounds(owners, place, early), cx)
         }))
     });
     match begun.await {
@@ -93,6 +101,20 @@ tokio::task_local! {
     static CALLER_GONE: Arc<AtomicBool>;
 }
 
+/// Whether this is carried on for a caller that is gone.
+pub(super) fn caller_is_gone() -> bool {
+    CALLER_GONE.try_with(|gone| gone.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
+/// A command for a key that members gain in this moment: only its primary's gate says who else gets it, so it is asked in
+/// one transaction with the command. None of the copies is sent anything before: what reached a member ahead of the moment
+/// in which everything was copied to it would be undone by the copy.
+#[cold]
+async fn gated(core: &Arc<Core>, snapshot: &Arc<Snapshot>, cmd: &Cmd, token: Token) -> Result<Value, Error> {
+    let plan = command::plan(cmd).map_err(|refusal| core.refusal(refusal))?;
+    groups::one(core, snapshot, Step::new(cmd, &plan, Tokens::One(token), false)).await
+}
+
 /// Raises the flag when the caller's future is dropped.
 #[derive(Default)]
 struct Gone(Arc<AtomicBool>);
@@ -107,7 +129,7 @@ impl Drop for Gone {
 pub(super) struct Write {
     pub(super) core: Arc<Core>,
     /// Its connections are those that are written on.
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) snapshot: InStep,
     token: Token,
     /// What is sent, and how the copies get it: decided once, so that a repeated write is the same write.
     pub(super) cmd: Cmd,
@@ -118,14 +140,7 @@ pub(super) struct Write {
 impl Write {
     /// Makes the command's expiry absolute in the primary's time.
     #[inline]
-    fn new(
-        core: &Arc<Core>,
-        snapshot: Arc<Snapshot>,
-        cmd: &Cmd,
-        plan: &Plan<'_>,
-        token: Token,
-        owners: &Owners,
-    ) -> Write {
+    fn new(core: &Arc<Core>, snapshot: InStep, cmd: &Cmd, plan: &Plan<'_>, token: Token, owners: &Owners) -> Write {
         let (mut repeat, no_effect, relative) = match *plan {
             Plan::Write { repeat, no_effect, expiry, .. } => (repeat, no_effect, expiry != Expiry::AsSent),
             _ => (Repeat::Deterministic, NoEffect::Unproven, false),
@@ -165,35 +180,133 @@ impl Write {
     ) -> RedisResult<Value> {
         match (Round { write: &self, owners, place, early }).run().await {
             End::Done(result) => result,
-            End::Again(again) => Box::pin(self.further_rounds(again)).await,
+            end @ (End::Again(_) | End::Owed(_)) => Box::pin(self.go_on(end)).await,
+        }
+    }
+
+    /// Until the caller may be told.
+    async fn go_on(self, end: End) -> RedisResult<Value> {
+        match self.seen_to(end).await {
+            Ok(result) => result,
+            Err(again) => self.further_rounds(again).await,
+        }
+    }
+
+    /// The end of a round when everybody who missed the command, or answered otherwise, has been seen to; or what the next
+    /// round needs to know.
+    async fn seen_to(&self, end: End) -> Result<RedisResult<Value>, Again> {
+        let owed = match end {
+            End::Done(result) => return Ok(result),
+            End::Again(again) => return Err(again),
+            End::Owed(owed) => owed,
+        };
+        let Owed { answer, misses, replies, failures } = *owed;
+        let (command, keys) = (command::name(&self.cmd), command::keys_of(&self.cmd));
+        let missed = Missed { misses, tokens: vec![self.token], keys, command };
+        match fence::settle(&self.core, &self.snapshot, &missed).await {
+            Ok(Settled::Done) => {}
+            Ok(Settled::Again) => {
+                if caller_is_gone() {
+                    self.core.suspect(missed.keys);
+                }
+                return Err(Again { early: None, failures, unknown: true, stuck: None });
+            }
+            Err(error) => return Ok(Err(error.into())),
+        }
+        let answer = if replies.is_empty() { Ok(answer) } else { self.decided(replies).await? };
+        if !answer.as_ref().is_ok_and(is_error) {
+            fence::wait_out(&self.core, &self.snapshot, &missed).await;
+        }
+        Ok(answer)
+    }
+
+    /// Whose answer counts of those that differ.
+    async fn decided(&self, replies: Vec<(MemberIndex, Value)>) -> Result<RedisResult<Value>, Again> {
+        let asked: Vec<MemberIndex> = replies.iter().map(|(owner, _)| *owner).collect();
+        let ruling = fence::arbitrate(&self.core, &self.snapshot, &asked, self.token).await;
+        let core = &self.core;
+        let did_nothing = |value: &Value| is_error(value) || self.no_effect.shown_by(value);
+        let refused = replies.iter().skip(1).any(|(_, value)| did_nothing(value));
+        let mut replies = replies.into_iter();
+        let Some((first, answer)) = replies.next() else {
+            return Ok(Err(report::nonsense(core, self.snapshot.seat(MemberIndex(0)).node.id(), "nothing").into()));
+        };
+        let primary = self.snapshot.seat(first).node.id();
+        match ruling {
+            Ruling::Asked if is_error(&answer) => {
+                let other = replies.find(|(_, value)| !is_error(value));
+                let copy = other.map_or(primary, |(owner, _)| self.snapshot.seat(owner).node.id());
+                Ok(Err(report::refused(core, copy, answer).into()))
+            }
+            Ruling::Asked => Ok(Ok(answer)),
+            Ruling::Other(other) => {
+                let theirs = replies.find(|(owner, _)| *owner == other).map(|(_, value)| value);
+                Ok(Ok(theirs.unwrap_or(answer)))
+            }
+            Ruling::Nobody if self.repeat == Repeat::Absolute => {
+                let failures = vec![(primary.clone(), "it is not the primary any more".to_owned())];
+                Err(Again { early: None, failures, unknown: true, stuck: None })
+            }
+            Ruling::Nobody => Ok(Err(report::replaced(core, primary, command::name(&self.cmd), None).into())),
+            // Two copies say that they have done something, so only their order is in question. But where one has refused,
+            // nobody is to hold a lock on the word of a primary that may be none.
+            Ruling::Unsure(why) if refused || core.options.unfenced == Unfenced::Refuse => {
+                Ok(Err(report::replaced(core, primary, command::name(&self.cmd), Some(why)).into()))
+            }
+            Ruling::Unsure(_) => Ok(Ok(answer)),
         }
     }
 
     /// Writes until an owner has answered.
     async fn further_rounds(mut self, mut last: Again) -> RedisResult<Value> {
-        let deadline = deadline(&self.core);
+        let mut deadline = deadline(&self.core);
         let mut failures = Failures::new();
         let mut unknown = false;
+        let mut trouble = None;
         loop {
             unknown |= last.unknown;
             failures.append(&mut last.failures);
+            match last.stuck.take() {
+                Some(Stuck::Unanswered(primary, fault)) => {
+                    let member = self.snapshot.topology.member(primary);
+                    let asked = fence::counts_no_more(&self.core, &member.id, member.generation).await;
+                    if asked.as_ref().is_ok_and(|no_more| *no_more) {
+                        deadline = self::deadline(&self.core);
+                    } else {
+                        let error = report::unknown(&self.core, &member.id, &fault, command::name(&self.cmd));
+                        return Err(because(error, asked.err()).into());
+                    }
+                }
+                Some(Stuck::Refused(primary)) => {
+                    trouble = fence::refused(&self.core, &self.snapshot, primary).await.err();
+                }
+                None => {}
+            }
             pause(&self.core, &mut self.snapshot).await;
-            let gone = CALLER_GONE.try_with(|gone| gone.load(Ordering::Relaxed)).unwrap_or(false);
-            if gone || Instant::now() >= deadline {
-                let error = no_owner(&self.snapshot, self.token, &failures, "written");
+            if caller_is_gone() || Instant::now() >= deadline {
+                let error = because(no_owner(&self.snapshot, self.token, &failures, "written"), trouble);
                 if !unknown {
                     return Err(error.into());
                 }
                 self.core.counters.unknown_writes.add_one();
                 return Err(error.with_outcome(Outcome::Unknown).into());
             }
-            let Some(owners) = owners(&self.core, &mut self.snapshot, self.token, &failures) else { continue };
+            let Some(owners) = owners(&self.core, &mut self.snapshot, self.token, &failures) else {
+                trouble = fence::primary(&self.core, self.token).await.err();
+                continue;
+            };
             self.core.counters.repeated_writes.add_one();
+            if self.snapshot.is_gated(self.token) {
+                let done = gated(&self.core, &self.snapshot, &self.cmd, self.token).await;
+                let done = done.map_err(|error| if unknown { error.with_outcome(Outcome::Unknown) } else { error });
+                return Ok(done?);
+            }
             let (write, mut first) = (&self, Some((owners, last.early.take())));
             let begun = poll_fn(|cx| {
                 Poll::Ready(first.take().map(|(owners, early)| {
                     let run = |place| Round { write, owners, place, early }.run();
-                    enqueue(&write.core, write.token, write.repeat, run, cx)
+                    let home = Home::of(&write.snapshot.seat(owners.primary()).node);
+                    enqueue(&write.core, write.token, home, write.repeat, run, cx)
                 }))
             });
             let end = match begun.await {
@@ -201,9 +314,9 @@ impl Write {
                 Some(Enqueued { running, polled: Poll::Pending, .. }) => running.await,
                 None => continue,
             };
-            match end {
-                End::Done(result) => return result,
-                End::Again(again) => last = again,
+            match self.seen_to(end).await {
+                Ok(result) => return result,
+                Err(again) => last = again,
             }
         }
     }
@@ -211,45 +324,59 @@ impl Write {
 
 /// Waits for an owner to be connected, and then a little for the others, which may be coming back with it: a write that
 /// leaves at once would be missed by them.
-async fn connected(core: &Core, snapshot: &mut Arc<Snapshot>, token: Token) -> Result<Owners, Error> {
+async fn connected(core: &Arc<Core>, snapshot: &mut InStep, token: Token) -> Result<Owners, Error> {
     let deadline = deadline(core);
     let mut others_by = None;
     loop {
         hurry(snapshot, token);
+        let trouble = fence::primary(core, token).await.err();
         pause(core, snapshot).await;
         let now = Instant::now();
         if let Some(owners) = owners(core, snapshot, token, &[]) {
             let others_by = *others_by.get_or_insert(now + core.options.connect.timeouts.connect);
-            if !owners.is_missed() || now >= others_by {
+            // Where somebody sees to those who miss it, there is nothing to wait for.
+            if !owners.is_missed() || core.fences.is_some() || now >= others_by {
                 return Ok(owners);
             }
         } else if now >= deadline {
-            return Err(no_owner(snapshot, token, &[], "written"));
+            return Err(because(no_owner(snapshot, token, &[], "written"), trouble));
         }
     }
 }
 
 /// Until something may have changed. A member that answers at once that it cannot must not be asked in a tight loop, and
 /// a connection that comes must be used soon.
-pub(super) async fn pause(core: &Core, snapshot: &mut Arc<Snapshot>) {
+pub(super) async fn pause(core: &Core, snapshot: &mut InStep) {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(3..=12))).await;
-    *snapshot = core.snapshot.load_full();
+    snapshot.renew(core);
 }
 
-/// Long enough for a reconnect and one more attempt.
+/// Long enough for a reconnect and one more attempt; and, where somebody can be taken out of the ring, for that.
 pub(super) fn deadline(core: &Core) -> Instant {
     let timeouts = &core.options.connect.timeouts;
-    Instant::now() + timeouts.write + timeouts.connect
+    let fence = if core.fences.is_some() { timeouts.write } else { Duration::ZERO };
+    Instant::now() + timeouts.write + timeouts.connect + fence
 }
 
-/// Who is written; `None` while no owner is connected. Those that failed before are not asked first again.
+/// The error with its cause, and what can be done about that.
+pub(super) fn because(error: Error, why: Option<Error>) -> Error {
+    let Some(why) = why else { return error };
+    let error = match why.hint() {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    };
+    error.with_source(why)
+}
+
+/// Who is written; `None` while no owner is connected, or, where a primary that fails can be taken out of the ring, while
+/// that is not connected ([`fence::primary`] sees to it). Otherwise those that failed before are not asked first again.
 ///
-/// A write must not miss an owner that is connected, so the snapshot is made current where it does not know a
+/// A write must not miss an owner that is connected, nor one that gains the key, so the snapshot is made current where it does not know a
 /// connection yet.
 #[inline]
 pub(super) fn owners(
     core: &Core,
-    snapshot: &mut Arc<Snapshot>,
+    snapshot: &mut InStep,
     token: Token,
     failures: &[(NodeId, String)],
 ) -> Option<Owners> {
@@ -258,27 +385,39 @@ pub(super) fn owners(
         let mut owners = Owners::new();
         let mut outdated = false;
         let mut known_to_lack = false;
-        for owner in topology.writers(token) {
+        let mut headless = false;
+        for (nth, owner) in topology.writers(token).enumerate() {
             let seat = snapshot.seat(owner);
             if seat.up && seat.live().is_some() {
                 known_to_lack |= seat.node.has_missed_a_write();
                 owners.add_connected(owner);
             } else {
+                headless |= nth == 0 && core.fences.is_some() && !seat.node.has_missed_a_write();
                 outdated |= seat.up && seat.node.link().is_some_and(|link| link.is_open());
                 owners.add_missing(owner);
+            }
+        }
+        if snapshot.gated {
+            for gainer in topology.gainers(token) {
+                let seat = snapshot.seat(gainer);
+                outdated |= seat.live().is_none() && seat.node.link().is_some_and(|link| link.is_open());
             }
         }
         if outdated {
             // Again only if yet another connection comes in this moment.
             relink(&core.snapshot, &core.making);
-            *snapshot = core.snapshot.load_full();
+            snapshot.renew(core);
             continue;
+        }
+        if headless {
+            return None;
         }
         if known_to_lack {
             // What a write depends on, and what a script leaves, must not be an old state.
             owners.put_last(|owner| snapshot.seat(owner).node.has_missed_a_write());
         }
-        if !failures.is_empty() {
+        // Where a primary that fails can be taken out, nobody decides in its place before.
+        if !failures.is_empty() && core.fences.is_none() {
             owners.put_last(|owner| failures.iter().any(|(id, _)| id == snapshot.seat(owner).node.id()));
         }
         return owners.complete(topology.serving().copies());
@@ -298,6 +437,7 @@ struct Enqueued<F: Future> {
 fn enqueue<F: Future>(
     core: &Core,
     token: Token,
+    home: Home,
     repeat: Repeat,
     run: impl FnOnce(Option<Place>) -> F,
     cx: &mut Context<'_>,
@@ -305,7 +445,7 @@ fn enqueue<F: Future>(
     let mut lines = core.stripes.of(token).lock();
     // Copies of earlier commands for the key that still wait for their primary's reply must leave first.
     let in_line = repeat == Repeat::Deterministic || !lines.is_free(token);
-    let place = in_line.then(|| Place::new(core.stripes.clone(), token, lines.take(token)));
+    let place = in_line.then(|| Place::new(core.stripes.clone(), token, lines.take(token, home)));
     let mut running = boxed(|| run(place));
     let polled = poll_unconstrained(running.as_mut(), cx);
     Enqueued { running, in_line, polled }

@@ -105,7 +105,7 @@ impl Program for Redis {
         let program = find(&program).ok_or(Error::Missing {
             what: Self::NAME,
             install: "on Debian and Ubuntu `apt-get install --no-install-recommends redis-server`, elsewhere the \
-                      package of Redis 6.2 or newer; or name the program in REDIS_SERVER",
+                      package of Redis 7.0 or newer; or name the program in REDIS_SERVER",
         })?;
         let mut command = Command::new(program);
         command

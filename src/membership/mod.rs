@@ -5,7 +5,13 @@
 //! keeps serving, marked [`Source::Stale`].
 
 mod address;
+mod arbiter;
+#[cfg(feature = "zookeeper")]
+mod beside;
+#[cfg(feature = "zookeeper")]
+pub(crate) mod fence;
 mod fixed;
+mod hints;
 mod options;
 #[cfg(feature = "zookeeper")]
 pub mod records;
@@ -24,6 +30,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 pub use address::{Address, InvalidAddress};
+pub(crate) use arbiter::{Arbiter, Fence, Fenced};
+pub(crate) use hints::Hints;
 #[cfg(feature = "tls")]
 pub use options::TlsFiles;
 pub use options::{Digest, MembershipOptions};
@@ -61,11 +69,18 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Membership {
     views: watch::Receiver<Arc<View>>,
-    refresh: Arc<Notify>,
-    /// `None` for a fixed ring.
-    task: Option<AbortHandle>,
-    /// A fixed ring has no task that would hold the sending end.
-    _fixed: Option<watch::Sender<Arc<View>>>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// There is no task that would hold the sending end.
+    Fixed(#[expect(dead_code, reason = "it is held, so that receivers do not end")] watch::Sender<Arc<View>>),
+    Followed {
+        arbiter: Arbiter,
+        hints: Arc<Hints>,
+        task: AbortHandle,
+    },
 }
 
 impl Membership {
@@ -88,7 +103,7 @@ impl Membership {
             RingUrl::Fixed { members, copies, vnodes, db } => {
                 let topology = Arc::new(fixed::topology(members, *copies, *vnodes, *db)?);
                 let (sender, views) = watch::channel(Arc::new(View { topology, source: Source::Live }));
-                Ok(Membership { views, refresh: Arc::default(), task: None, _fixed: Some(sender) })
+                Ok(Membership { views, kind: Kind::Fixed(sender) })
             }
             RingUrl::ZooKeeper { hosts, root } => Membership::follow(hosts, root, options).await,
         }
@@ -98,9 +113,10 @@ impl Membership {
     async fn follow(hosts: &[String], root: &str, options: &MembershipOptions) -> Result<Membership> {
         let target = zookeeper::Target { hosts: hosts.to_vec(), root: root.to_owned(), options: options.clone() };
         let refresh = Arc::new(Notify::new());
-        let (views, follower) = zookeeper::open(target, refresh.clone()).await?;
-        let task = Some(tokio::spawn(follower.run()).abort_handle());
-        Ok(Membership { views, refresh, task, _fixed: None })
+        let hints = Hints::new(refresh.clone());
+        let (arbiter, follower) = zookeeper::open(target, refresh, hints.clone()).await?;
+        let task = tokio::spawn(follower.run()).abort_handle();
+        Ok(Membership { views: arbiter.views().clone(), kind: Kind::Followed { arbiter, hints, task } })
     }
 
     #[cfg(not(feature = "zookeeper"))]
@@ -122,16 +138,34 @@ impl Membership {
     }
 
     /// Asks for the ring to be read again now, from a server that has caught up with ZooKeeper's leader. However
-    /// many ask, one read is in flight, at most every 50 ms; what it finds is published as any other change.
-    /// Returns at once. A fixed ring has nothing to read.
+    /// many ask, one read is in flight, and they take a tenth of the time at most; what it finds is published as any
+    /// other change. Returns at once. A fixed ring has nothing to read.
     pub fn refresh(&self) {
-        self.refresh.notify_one();
+        if let Some(arbiter) = self.arbiter() {
+            arbiter.refresh();
+        }
+    }
+
+    /// Who settles doubts about the ring; nobody of a fixed one.
+    pub(crate) fn arbiter(&self) -> Option<&Arbiter> {
+        match &self.kind {
+            Kind::Fixed(_) => None,
+            Kind::Followed { arbiter, .. } => Some(arbiter),
+        }
+    }
+
+    /// The way back from the connections to members; none for a fixed ring, of which they can tell nothing.
+    pub(crate) fn hints(&self) -> Option<&Arc<Hints>> {
+        match &self.kind {
+            Kind::Fixed(_) => None,
+            Kind::Followed { hints, .. } => Some(hints),
+        }
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
+        if let Kind::Followed { task, .. } = &self.kind {
             task.abort();
         }
     }

@@ -317,6 +317,68 @@ pub struct LiveRecord {
     /// The number of the agent's own connection, as its server's `CLIENT LIST` has it.
     #[serde(default)]
     pub client_id: u64,
+    /// How far it is with filling its member, while that gains keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncRecord>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// How far the agent of a member that gains keys has come. It counts only for its step and generation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SyncRecord {
+    /// The step that this is about.
+    pub step: u64,
+    /// The life of the member that is being filled.
+    #[serde(rename = "gen")]
+    pub generation: u64,
+    /// Names the rings that it fills for: [`Fingerprint`](crate::Fingerprint) as text.
+    #[serde(default)]
+    pub fingerprint: String,
+    /// Keys copied so far.
+    #[serde(default)]
+    pub done: u64,
+    /// About how many there are to be copied.
+    #[serde(default)]
+    pub total: u64,
+    /// Bytes copied so far.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Whether all sources have been copied and only what is being written now is behind.
+    #[serde(default)]
+    pub caught_up: bool,
+    /// Keys copied in a second, now.
+    #[serde(default)]
+    pub rate: u64,
+    /// The sources at which the exact cut is made.
+    #[serde(default)]
+    pub cuts: Vec<String>,
+    /// The members that were up, and the lives of their data, when it was decided which source each key is copied from.
+    /// With others than these the cuts are void.
+    #[serde(default)]
+    pub up: BTreeMap<String, u64>,
+    /// Asks for another filling: something is not known to have been copied.
+    #[serde(default)]
+    pub void: bool,
+    /// What keeps it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// `/lead`: who leads the moves of the ring. Advice alone: whoever changes the ring does so at the epoch that they have
+/// seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeadRecord {
+    /// The version of the record.
+    pub v: u32,
+    /// The member whose agent it is.
+    pub id: String,
+    /// Which agent: `host:pid version`.
+    pub agent: String,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -328,6 +390,17 @@ impl LiveRecord {
     /// # Errors
     /// What is wrong with it, as a clause for people.
     pub fn parse(data: &[u8]) -> Result<LiveRecord, String> {
+        version(data)?;
+        serde_json::from_slice(data).map_err(|why| unreadable("it", &why))
+    }
+}
+
+impl LeadRecord {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a clause for people.
+    pub fn parse(data: &[u8]) -> Result<LeadRecord, String> {
         version(data)?;
         serde_json::from_slice(data).map_err(|why| unreadable("it", &why))
     }

@@ -5,7 +5,8 @@ use serde_json::json;
 const CONFIG: &str = r#"{"v":1,"ring":"crc32-mix64-v1","vnodes":1024,"copies":2,"db":0,"cache":false,"replace_after_ms":30000,"fence_wait_ms":150}"#;
 const RING: &str = r#"{"v":1,"step":7,"phase":"still","serving":{"a":{"weight":100,"zone":"z"},"b":{"weight":50}},"next":{},"old":{},"members":{"a":3,"b":0}}"#;
 const MEMBER: &str = r#"{"v":1,"addr":"redis://10.0.0.1:6379","state":"up","gen":3,"run_id":"abc","closed":false,"reason":"r","by":"b","since":1}"#;
-const LIVE: &str = r#"{"v":1,"run_id":"abc","agent":"host:1 0.1.0","client_id":4,"sync":{"step":2}}"#;
+const LEAD: &str = r#"{"v":1,"id":"a","agent":"host:1 0.1.0"}"#;
+const LIVE: &str = r#"{"v":1,"run_id":"abc","agent":"host:1 0.1.0","client_id":4,"sync":{"step":2,"gen":3,"fingerprint":"f","done":1,"total":2,"bytes":9,"caught_up":false,"rate":5,"cuts":["b"]}}"#;
 
 fn written(record: &impl Serialize) -> String {
     String::from_utf8(bytes(record).unwrap()).unwrap()
@@ -17,6 +18,7 @@ fn the_records_of_the_contract_are_written_as_they_were_read() {
     assert_eq!(written(&RingRecord::parse(RING.as_bytes()).unwrap()), RING);
     assert_eq!(written(&MemberRecord::parse(MEMBER.as_bytes()).unwrap()), MEMBER);
     assert_eq!(written(&LiveRecord::parse(LIVE.as_bytes()).unwrap()), LIVE);
+    assert_eq!(written(&LeadRecord::parse(LEAD.as_bytes()).unwrap()), LEAD);
     assert_eq!(written(&ConfigRecord::from(&Config::default())), CONFIG);
     assert_eq!(
         written(&RingRecord::founding(4)),

@@ -37,7 +37,7 @@ impl Direct {
     /// `Unreachable`, `Denied`, or `Server` for something that is no Redis server.
     pub(crate) async fn connect(address: &Address, options: &ConnectOptions) -> Result<Direct> {
         // The ticker never runs: whoever asks here waits by a timer of their own.
-        let Connected { link, driver } = connect::connect(address, options, &Ticker::new()).await?;
+        let Connected { link, driver } = connect::connect_to_ask(address, options, &Ticker::new()).await?;
         Ok(Direct { address: address.clone(), options: options.clone(), link, driver })
     }
 

@@ -16,7 +16,7 @@ use super::driver::Reads;
 use super::inflight::{self, InFlight};
 use super::ticker::Ticker;
 use super::tracking::Tracking;
-use crate::placement::{MemberIndex, RunId};
+use crate::placement::{Generation, MemberIndex, RunId, Step};
 use crate::policy::HedgePolicy;
 
 /// A connection that passed the handshake. Dropping the last handle closes it.
@@ -26,6 +26,10 @@ pub(crate) struct Link {
     id: u64,
     connection: MultiplexedConnection,
     run_id: RunId,
+    /// The life of the member's data that the gate was open for.
+    generation: Option<Generation>,
+    /// The step in its name: what is sent here was begun under this one or a newer one. [`NAMELESS`] if it has none.
+    step: AtomicU64,
     clock: Clock,
     inflight: InFlight,
     ticker: Arc<Ticker>,
@@ -67,6 +71,8 @@ impl Link {
             id,
             connection,
             run_id: peer.run_id,
+            generation: peer.generation,
+            step: AtomicU64::new(peer.step.map_or(NAMELESS, |step| step.0)),
             clock: peer.clock,
             client_id: peer.client_id,
             tracking: peer.tracking,
@@ -84,6 +90,40 @@ impl Link {
     /// The process at the other end.
     pub(crate) fn run_id(&self) -> &RunId {
         &self.run_id
+    }
+
+    /// The life of the member's data that the gate was open for; none with fixed membership.
+    pub(super) fn generation(&self) -> Option<Generation> {
+        self.generation
+    }
+
+    /// Whether it may be written on by what was begun under this step. A connection that was made, or renamed, under a
+    /// newer one may not: whoever moves the ring does not see by its name that something older is still sent on it.
+    pub(crate) fn is_open_to(&self, step: Step) -> bool {
+        self.step.load(Ordering::SeqCst) <= step.0
+    }
+
+    /// Whether it bears a step that is older than this one.
+    pub(super) fn is_of_before(&self, step: Step) -> bool {
+        let own = self.step.load(Ordering::SeqCst);
+        own != NAMELESS && own < step.0
+    }
+
+    /// Takes the name of a newer step, behind all that was sent before. Whoever calls this knows that nothing that was
+    /// begun under an older one will be sent any more.
+    pub(super) async fn rename(&self, step: Step, name: &str, at_most_ms: u64) {
+        if !self.is_of_before(step) {
+            return;
+        }
+        self.step.fetch_max(step.0, Ordering::SeqCst);
+        let mut cmd = redis::cmd("CLIENT");
+        cmd.arg("SETNAME").arg(name);
+        match self.probe(&cmd, at_most_ms).await {
+            // One that cannot be renamed would hold up the ring's move until it is killed; a new one has the new name.
+            Ok(Value::ServerError(_)) => self.close(),
+            // It stands in the connection's queue, and is executed with what stands before it.
+            Ok(_) | Err(_) => {}
+        }
     }
 
     /// The server's clock.
@@ -257,6 +297,9 @@ impl Link {
     }
 }
 
+/// The step of a connection whose name has none.
+const NAMELESS: u64 = u64::MAX;
+
 /// How many times its timeout a write may take at a server that lives.
 const PATIENCE: u64 = 4;
 
@@ -264,6 +307,9 @@ const PATIENCE: u64 = 4;
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) run_id: RunId,
+    pub(super) generation: Option<Generation>,
+    /// The step in the connection's name, where it has one.
+    pub(super) step: Option<Step>,
     pub(super) clock: Clock,
     /// The number that the server gave the connection; 0 if it did not say.
     pub(super) client_id: u64,

@@ -166,7 +166,8 @@ async fn keep_listening(server: Server, mut orders: mpsc::UnboundedReceiver<Orde
             }
         }
         let Server { id, address, options, ticker, pushes } = &server;
-        let mut connecting = pin!(connect::connect_for_pushes(address, options, ticker, pushes));
+        let name = options.naming.of_subscriptions();
+        let mut connecting = pin!(connect::connect_for_pushes(address, name, options, ticker, pushes));
         let connected = loop {
             tokio::select! {
                 connected = &mut connecting => break connected,

@@ -1,5 +1,7 @@
 //! One Redis server: its connection, its reconnection, and how far it is to be trusted.
 
+mod access;
+mod beside;
 mod breaker;
 mod brief;
 mod changes;
@@ -7,11 +9,14 @@ mod connect;
 #[cfg(feature = "cli")]
 mod direct;
 mod driver;
+mod gate;
 mod inflight;
 mod latency;
 mod link;
 mod listener;
+mod naming;
 mod own;
+mod reach;
 mod ticker;
 #[cfg(feature = "tls")]
 mod tls;
@@ -29,9 +34,11 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind};
 use crate::membership::Address;
-use crate::placement::{NodeId, RunId};
+use crate::placement::{Generation, NodeId, RunId, Step};
+use access::Access;
+use beside::Beside;
 use breaker::Breaker;
-use connect::Connected;
+use connect::{Connected, Unusable};
 use own::Own;
 use tracker::Tracker;
 
@@ -40,9 +47,12 @@ pub(crate) use changes::{Changes, Queue, Turn, Waiter};
 pub(crate) use connect::{ConnectOptions, OwnConnections, Pushes};
 #[cfg(feature = "cli")]
 pub(crate) use direct::Direct;
+pub(crate) use gate::{Gate, Shut};
 pub(crate) use link::{Attempt, Fault, Link, Senders};
 pub(crate) use listener::{Answer, Change, Kind, Listener, Subscription};
+pub(crate) use naming::{Naming, by_default as name_by_default, checked as checked_name};
 pub(crate) use own::Owned;
+pub(crate) use reach::Reach;
 pub(crate) use ticker::Ticker;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Tls;
@@ -61,6 +71,8 @@ pub(crate) struct Target {
     pub(crate) address: Address,
     /// The process that holds the member's data. `None`: the first one met is pinned.
     pub(crate) run_id: Option<RunId>,
+    /// The life of its data that the server's gate must be open for. `None`: with fixed membership there are no gates.
+    pub(crate) generation: Option<Generation>,
 }
 
 /// A member's server. Reconnects by itself for as long as it has a target; dropping it ends its task.
@@ -73,6 +85,7 @@ pub(crate) struct Node {
     ticker: Arc<Ticker>,
     tracker: Tracker,
     own: Arc<Own>,
+    beside: Beside,
     task: JoinHandle<()>,
 }
 
@@ -81,8 +94,11 @@ struct Shared {
     id: NodeId,
     link: ArcSwapOption<Link>,
     breaker: Breaker,
+    access: Access,
     /// Whether this process knows of a write that the member has missed. Then its reads go elsewhere where they can.
     missed: AtomicBool,
+    /// The life of its data that `missed` is about.
+    life: Mutex<Option<Generation>>,
     /// Why there is no connection, for error texts.
     trouble: Mutex<Option<Error>>,
     /// With fixed membership, the process met first; only the application may accept another.
@@ -90,6 +106,8 @@ struct Shared {
     /// Told whenever a connection comes or an attempt to connect has failed.
     changed: Arc<Notify>,
     attempts: watch::Sender<u64>,
+    /// Whether there has been a connection to what is to be connected to now.
+    met: AtomicBool,
     /// Ends a wait before the next attempt.
     hurry: Notify,
 }
@@ -109,18 +127,21 @@ impl Node {
         ticker: &Arc<Ticker>,
         changed: &Arc<Notify>,
     ) -> Arc<Node> {
-        let (target, targets) = watch::channel(target);
         let shared = Arc::new(Shared {
             id: id.clone(),
             link: ArcSwapOption::empty(),
             breaker: Breaker::new(),
+            access: Access::default(),
             missed: AtomicBool::new(false),
+            life: Mutex::new(target.as_ref().and_then(|target| target.generation)),
             trouble: Mutex::default(),
             pinned: Mutex::default(),
             changed: Arc::clone(changed),
             attempts: watch::channel(0).0,
+            met: AtomicBool::new(false),
             hurry: Notify::new(),
         });
+        let (target, targets) = watch::channel(target);
         let own = Own::new(options.own_connections.0);
         let task = tokio::spawn(keep_connected(Arc::clone(&shared), targets, Arc::clone(&options), Arc::clone(ticker)));
         Arc::new(Node {
@@ -131,6 +152,7 @@ impl Node {
             ticker: Arc::clone(ticker),
             tracker: Tracker::default(),
             own,
+            beside: Beside::default(),
             task,
         })
     }
@@ -139,20 +161,32 @@ impl Node {
         &self.id
     }
 
-    /// Changes where the node connects to; a connection to anything else is dropped.
+    /// Changes where the node connects to; connections to anything else, or to another life of the data, are dropped.
     pub(crate) fn retarget(&self, target: Option<Target>) {
         self.target.send_if_modified(|current| {
             let differs = *current != target;
             if differs {
-                self.shared.missed.store(false, Ordering::Relaxed);
+                self.shared.met.store(false, Ordering::Relaxed);
+                self.shared.begin_life(target.as_ref());
                 *current = target;
-                // At once: nobody who has seen the change may still send there.
+                // At once: nobody who has seen the change may still send there. Connections that are being made are not
+                // taken into use, since that is done under the same lock.
                 if let Some(link) = self.shared.link.swap(None) {
                     link.close();
                 }
+                self.beside.close_all();
             }
             differs
         });
+    }
+
+    /// Everything that was begun under older steps has ended. So the connection that requests share takes the name of this
+    /// step, and those with one user each, which may be in any state, are closed.
+    pub(crate) async fn rename(&self, step: Step) {
+        self.beside.close_before(step);
+        if let Some(link) = self.shared.link.load_full() {
+            self.shared.rename(&link, step, &self.options).await;
+        }
     }
 
     /// The connection, if there is one.
@@ -184,6 +218,16 @@ impl Node {
     /// Whether this process knows of a write that it has missed.
     pub(crate) fn has_missed_a_write(&self) -> bool {
         self.shared.missed.load(Ordering::Relaxed)
+    }
+
+    /// It has been given what it had missed.
+    pub(crate) fn has_all_writes(&self) {
+        self.shared.missed.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether there has been a connection to this server.
+    fn was_met(&self) -> bool {
+        self.shared.met.load(Ordering::Relaxed)
     }
 
     /// Where it is to be reached now.
@@ -247,16 +291,27 @@ async fn keep_connected(
             failures = 0;
             continue;
         };
+        let shut;
         tokio::select! {
-            connected = connect::connect(&target.address, &options, &ticker) => {
-                match connected.and_then(|connected| shared.admit(&target, connected)) {
+            connected = shared.connect(&target, &options, &ticker) => {
+                match connected {
                     Ok(connected) => {
                         let began = Instant::now();
+                        shut = None;
                         if let Some(last) = last.take() {
                             shared.end_at_server(&last, &connected.link, &options).await;
                         }
                         last = Some(Arc::clone(&connected.link));
-                        shared.publish(&connected.link);
+                        if !shared.publish(&connected.link, &target, &targets) {
+                            // It is of no use any more, and so it never was.
+                            connected.link.close();
+                            failures = 0;
+                            continue;
+                        }
+                        if connected.link.is_of_before(options.naming.reached()) {
+                            // It was not there yet when the others were renamed.
+                            shared.rename(&connected.link, options.naming.reached(), &options).await;
+                        }
                         let end = watch_over(&shared, connected, &mut targets, &options).await;
                         shared.withdraw(&end);
                         // A connection that never held does not start the back-off anew.
@@ -266,7 +321,14 @@ async fn keep_connected(
                             continue;
                         }
                     }
-                    Err(error) => shared.note(error),
+                    Err(unusable) => {
+                        shut = unusable.shut;
+                        if matches!(shut, Some(Shut::Newer(_) | Shut::OtherLife)) {
+                            options.naming.hints().doubt();
+                        }
+                        shared.note(unusable.error);
+                        shared.attempted();
+                    }
                 }
             }
             changed = targets.changed() => {
@@ -278,8 +340,12 @@ async fn keep_connected(
             }
         }
         failures += 1;
+        let pause = match shut {
+            Some(Shut::Closed | Shut::Newer(_)) => connect::backoff_at_gate(failures),
+            Some(Shut::OtherLife) | None => connect::backoff(failures),
+        };
         tokio::select! {
-            () = tokio::time::sleep(connect::backoff(failures)) => {}
+            () = tokio::time::sleep(pause) => {}
             // The application trusts whoever answers now, or somebody waits.
             () = shared.hurry.notified() => failures = 0,
             changed = targets.changed() => {
@@ -365,23 +431,44 @@ async fn watch_over(
 }
 
 impl Shared {
+    /// A connection to the process that holds the member's data, by a user who may do what the ring needs.
+    async fn connect(
+        &self,
+        target: &Target,
+        options: &ConnectOptions,
+        ticker: &Arc<Ticker>,
+    ) -> Result<Connected, Unusable> {
+        let connected = connect::connect(target, options.naming.known(), options, ticker).await?;
+        let connected = self.admit(target, connected)?;
+        let (gated, within) = (target.generation.is_some(), options.timeouts.connect);
+        match self.access.check(&connected.link, &target.address, gated, within).await {
+            Ok(()) => Ok(connected),
+            Err(error) => {
+                connected.link.close();
+                let text = error.to_string();
+                // Once, not at every attempt.
+                let known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                if known.as_ref().is_none_or(|known| known.to_string() != text) {
+                    tracing::warn!(node = %self.id, why = text, hint = error.hint(), "is not used");
+                }
+                Err(error.into())
+            }
+        }
+    }
+
     /// Accepts a connection only to the process that holds the member's data.
     fn admit(&self, target: &Target, connected: Connected) -> Result<Connected, Error> {
         let found = connected.link.run_id();
         let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        let expected = target.run_id.as_ref().or(pinned.as_ref());
-        match expected {
+        match pinned.as_ref() {
+            // The handshake has compared it with what the record says.
+            _ if target.run_id.is_some() => Ok(connected),
             Some(expected) if expected != found => {
                 connected.link.close();
-                let error = Error::new(
-                    ErrorKind::Unreachable,
-                    format!("{} at {} is another process than the one that holds its data", self.id, target.address),
-                );
-                Err(error.with_hint(if target.run_id.is_some() {
-                    "the server was restarted: its agent will announce it again"
-                } else {
-                    "the server was restarted: call `trust` when its data is known to be right"
-                }))
+                let message =
+                    format!("{} at {} is another process than the one that holds its data", self.id, target.address);
+                Err(Error::new(ErrorKind::Unreachable, message)
+                    .with_hint("the server was restarted: call `trust` when its data is known to be right"))
             }
             Some(_) => Ok(connected),
             None => {
@@ -414,11 +501,39 @@ impl Shared {
         }
     }
 
-    fn publish(&self, link: &Arc<Link>) {
+    /// Takes a connection into use, if the node is still to be connected to what it was made for.
+    fn publish(&self, link: &Arc<Link>, target: &Target, targets: &watch::Receiver<Option<Target>>) -> bool {
+        {
+            // The target changes under the same lock.
+            let current = targets.borrow();
+            if current.as_ref() != Some(target) {
+                return false;
+            }
+            self.link.store(Some(Arc::clone(link)));
+        }
         tracing::debug!(node = %self.id, run_id = %link.run_id(), "connected");
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.link.store(Some(Arc::clone(link)));
+        self.met.store(true, Ordering::Relaxed);
         self.attempted();
+        true
+    }
+
+    async fn rename(&self, link: &Link, step: Step, options: &ConnectOptions) {
+        let Some(name) = options.naming.of_step(step) else { return };
+        let ms = u64::try_from(options.timeouts.write.as_millis()).unwrap_or(u64::MAX);
+        link.rename(step, &name, ms).await;
+        tracing::debug!(node = %self.id, %step, "the connection has a new name");
+    }
+
+    /// What was missed, an older life of the data has missed. With fixed membership nobody knows of lives.
+    fn begin_life(&self, target: Option<&Target>) {
+        let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(target) = target
+            && (target.generation.is_none() || target.generation != *life)
+        {
+            *life = target.generation;
+            self.missed.store(false, Ordering::Relaxed);
+        }
     }
 
     fn withdraw(&self, end: &End) {
@@ -436,12 +551,12 @@ impl Shared {
             End::Retargeted => "is being reached anew",
         };
         self.note(Error::new(ErrorKind::Unreachable, format!("{} {why}", self.id)));
+        self.changed.notify_waiters();
     }
 
     fn note(&self, error: Error) {
         tracing::debug!(node = %self.id, %error, "not connected");
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        self.attempted();
     }
 
     fn attempted(&self) {

@@ -11,7 +11,7 @@ use super::changes::Changes;
 use super::connect::{self, Connected, Pushes};
 use super::{Link, Node};
 use crate::error::{Error, ErrorKind, Result, Retry};
-use crate::placement::RunId;
+use crate::placement::{RunId, Step};
 
 /// How many that nobody uses are kept for a member.
 const IDLE: usize = 8;
@@ -43,14 +43,15 @@ pub(crate) struct Owned {
 }
 
 impl Node {
-    /// A connection for one user, to the process at the other end of `data`.
+    /// A connection for one user, to the process at the other end of `data` and for what is done under this step. It is
+    /// closed when the ring has another one.
     ///
     /// # Errors
     /// `Refused` when too many are in use; what connecting may say.
     ///
     /// # Cancel safety
     /// Dropping the future closes what it had opened.
-    pub(crate) async fn own(&self, data: &Link) -> Result<Owned> {
+    pub(crate) async fn own(&self, data: &Link, step: Step) -> Result<Owned> {
         let place = Place::take(&self.own).ok_or_else(|| {
             Error::new(
                 ErrorKind::Refused,
@@ -59,31 +60,57 @@ impl Node {
             .with_retry(Retry::Later)
             .with_hint("let fewer transactions run at the same time, or raise `transaction_connections`")
         })?;
-        let link = match self.own.idle(data.run_id()) {
+        let link = match self.own.idle(data.run_id(), step) {
             Some(link) => link,
-            None => self.connect_beside(data, None).await?.link,
+            None => self.connect_beside(data, Use::Data(step)).await?.link,
         };
         Ok(Owned { link, place })
     }
 
-    /// One more connection, which only counts if the same process answers as at the other end of `data`. What the server
-    /// says unasked goes to `changes`.
-    pub(super) async fn connect_beside(&self, data: &Link, changes: Option<&Arc<Changes>>) -> Result<Connected> {
+    /// One more connection, which only counts if the same process answers as at the other end of `data`, and the member
+    /// has the same life.
+    pub(super) async fn connect_beside(&self, data: &Link, used: Use<'_>) -> Result<Connected> {
         let target = self.target.borrow().clone();
         let target = target.ok_or_else(|| Error::new(ErrorKind::Unreachable, format!("{} is not up", self.id)))?;
-        let connected = match changes {
-            Some(changes) => {
+        let naming = &self.options.naming;
+        let connected = match used {
+            Use::Changes(changes) => {
                 let pushes: Pushes = Arc::<Changes>::clone(changes);
-                connect::connect_for_pushes(&target.address, &self.options, &self.ticker, &pushes).await?
+                let name = naming.of_changes();
+                connect::connect_for_pushes(&target.address, name, &self.options, &self.ticker, &pushes).await?
             }
-            None => connect::connect(&target.address, &self.options, &self.ticker).await?,
+            Use::Data(step) => {
+                let connecting = connect::connect(&target, step, &self.options, &self.ticker).await;
+                connecting.map_err(|unusable| unusable.error)?
+            }
         };
-        if connected.link.run_id() == data.run_id() {
+        let link = &connected.link;
+        let is_same = {
+            // The target changes under the same lock, and those that it finds are closed.
+            let current = self.target.borrow();
+            self.beside.add(link);
+            current.as_ref() == Some(&target)
+        };
+        let is_same = is_same && link.run_id() == data.run_id() && target.generation == data.generation();
+        // Added before this looks, as others look for it after the step was reached.
+        if is_same && !link.is_of_before(naming.reached()) {
             return Ok(connected);
         }
-        connected.link.close();
-        Err(Error::new(ErrorKind::Unreachable, format!("{} has just been restarted", self.id)))
+        link.close();
+        Err(Error::new(
+            ErrorKind::Unreachable,
+            format!("{} has just been restarted, or the ring has moved on", self.id),
+        ))
     }
+}
+
+/// What a connection beside the one for requests is used for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Use<'a> {
+    /// What has to do with the connection itself, as `WATCH` has, under a step.
+    Data(Step),
+    /// Telling of changes: what the server says unasked goes there.
+    Changes(&'a Arc<Changes>),
 }
 
 /// A place among those that may be in use; free again when it is dropped.
@@ -116,11 +143,13 @@ impl Own {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One that was kept, if the process is still the same.
-    fn idle(&self, run_id: &RunId) -> Option<Arc<Link>> {
+    /// One that was kept, if the process and the step are still the same.
+    fn idle(&self, run_id: &RunId, step: Step) -> Option<Arc<Link>> {
         let mut state = self.lock();
-        state.idle.retain(|(_, link)| link.is_open() && link.run_id() == run_id);
-        state.idle.pop().map(|(_, link)| link)
+        state.idle.retain(|(_, link)| link.is_open() && link.run_id() == run_id && !link.is_of_before(step));
+        // One of a newer step is for those who know it.
+        let fit = state.idle.iter().rposition(|(_, link)| link.is_open_to(step))?;
+        Some(state.idle.swap_remove(fit).1)
     }
 
     fn keep(self: &Arc<Own>, link: Arc<Link>) {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::changes::Changes;
 use super::connect::Connected;
+use super::own::Use;
 use super::{Link, Node};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -111,7 +112,7 @@ impl Node {
     }
 
     async fn start_tracking(&self, data: &Link, changes: &Arc<Changes>) -> Result<Tracking> {
-        let Connected { link, driver } = self.connect_beside(data, Some(changes)).await?;
+        let Connected { link, driver } = self.connect_beside(data, Use::Changes(changes)).await?;
         let mut track = Cmd::new();
         track.arg("CLIENT").arg("TRACKING").arg("ON");
         let tells = matches!(link.request(&track, self.options.timeouts.write_ms()).await, Ok(Value::Okay));

@@ -8,6 +8,7 @@ mod hash;
 mod id;
 mod member;
 mod ring;
+mod sources;
 mod topology;
 
 pub use hash::{RING_NAME, Token, crc32, mix, point, tag};
@@ -15,4 +16,5 @@ pub use id::{InvalidName, NodeId, Zone};
 pub use member::{Epoch, Generation, Member, RunId, State, Step};
 pub(crate) use ring::MAX_COPIES;
 pub use ring::{MemberIndex, Placed, PlacementError, Range, Ring, Share, Weight};
+pub use sources::Sources;
 pub use topology::{Config, Fingerprint, Location, Parts, Phase, Topology};

@@ -219,6 +219,11 @@ impl Ring {
         self.built == (vnodes, copies) && *self.members == *members
     }
 
+    /// Whether another ring places every key on the same members.
+    pub fn is_as(&self, other: &Ring) -> bool {
+        self.is_of(other.built.0, other.built.1, &other.members)
+    }
+
     /// Whether a member was placed on this ring.
     pub fn contains(&self, id: &NodeId) -> bool {
         self.members.binary_search_by(|(_, other, _)| other.cmp(id)).is_ok()

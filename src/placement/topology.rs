@@ -290,6 +290,40 @@ impl Topology {
         serving.iter().chain(older).copied().filter(|o| self.member(*o).state == State::Up)
     }
 
+    /// Whether a member gains keys in the move that is under way: it is `joining`, or there is a next ring in which it is
+    /// and it is not fenced. Which keys, [`Topology::gains`] says.
+    pub fn is_gaining(&self, index: MemberIndex) -> bool {
+        match (self.phase, self.member(index).state) {
+            (Phase::Filling | Phase::Syncing, State::Joining) => true,
+            (Phase::Filling | Phase::Syncing, State::Up) => {
+                self.next.as_ref().is_some_and(|next| next.members().any(|(member, _, _)| member == index))
+            }
+            (Phase::Founding { .. } | Phase::Still | Phase::Retiring, _) | (_, State::Down) => false,
+        }
+    }
+
+    /// The members that gain this token: they own it in the next ring, are not fenced, and do not own it in the serving
+    /// ring or are `joining`. There are none while no ring is being filled.
+    ///
+    /// While the ring is `syncing`, those of them that the gate of the token's primary names are written as well.
+    pub fn gainers(&self, token: Token) -> impl Iterator<Item = MemberIndex> + '_ {
+        let next = match (self.phase, &self.next) {
+            (Phase::Filling | Phase::Syncing, Some(next)) => next.owners(token),
+            (Phase::Founding { .. } | Phase::Still | Phase::Filling | Phase::Syncing | Phase::Retiring, _) => &[],
+        };
+        let serving = self.serving.owners(token);
+        next.iter().copied().filter(move |owner| match self.member(*owner).state {
+            State::Joining => true,
+            State::Up => !serving.contains(owner),
+            State::Down => false,
+        })
+    }
+
+    /// Whether a member gains this token; see [`Topology::gainers`].
+    pub fn gains(&self, member: MemberIndex, token: Token) -> bool {
+        self.gainers(token).any(|gainer| gainer == member)
+    }
+
     /// Where a key lives, and who is read and written for it now.
     pub fn locate(&self, key: &[u8]) -> Location {
         let tag = tag(key);

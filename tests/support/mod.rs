@@ -12,6 +12,7 @@ mod certificates;
 pub mod direct;
 mod fake;
 mod fixed;
+mod peer;
 mod proxy;
 mod zk_ring;
 

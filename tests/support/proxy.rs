@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
+
+use super::peer;
 
 /// A TCP proxy in this process, in front of one server, that can fail in the ways a network does.
 ///
@@ -26,9 +29,10 @@ pub struct FaultProxy {
 }
 
 /// What happens to connections and bytes from now on, on old and new connections alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Everything passes.
+    #[default]
     Pass,
     /// New connections are refused, as by a machine where nothing listens; those there are go on. With
     /// [`FaultProxy::cut`] it is a killed server.
@@ -65,7 +69,7 @@ impl FaultProxy {
     pub async fn start(target: impl Into<String>) -> Self {
         let target: Arc<str> = target.into().into();
         let (port, listener) = bind_somewhere().await;
-        let (control, commands) = watch::channel(Control { mode: Mode::Pass, cuts: 0, version: 0 });
+        let (control, commands) = watch::channel(Control::default());
         let (applied_sender, applied) = watch::channel(0);
         let counters = Arc::new(Counters::default());
         let acceptor = Acceptor {
@@ -100,6 +104,31 @@ impl FaultProxy {
         self.command(|control| control.cuts += 1).await;
     }
 
+    /// Tells connections of these processes apart from now on, by asking the system whose they are.
+    pub async fn tell_apart(&self, pids: impl IntoIterator<Item = u32>) {
+        let pids = Arc::new(pids.into_iter().collect());
+        self.command(|control| control.pids = pids).await;
+    }
+
+    /// A mode of its own for the connections of one of the processes that are told apart; `None` is that of all others.
+    /// For one process, [`Mode::Refuse`] accepts and resets at once.
+    pub async fn set_for(&self, pid: u32, mode: Option<Mode>) {
+        self.command(|control| {
+            let modes = Arc::make_mut(&mut control.modes);
+            match mode {
+                Some(mode) => modes.insert(pid, mode),
+                None => modes.remove(&pid),
+            };
+        })
+        .await;
+    }
+
+    /// Resets the connections there are of one of the processes that are told apart, a moment after this returns at the
+    /// latest.
+    pub async fn cut_for(&self, pid: u32) {
+        self.command(|control| *Arc::make_mut(&mut control.cuts_for).entry(pid).or_default() += 1).await;
+    }
+
     /// What it has seen so far.
     pub fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
@@ -128,12 +157,28 @@ impl Drop for FaultProxy {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 struct Control {
     mode: Mode,
     /// Raised by each cut: a connection made before it ends.
     cuts: u64,
     version: u64,
+    /// The processes that are told apart, what is different for them, and how often each was cut.
+    pids: Arc<BTreeSet<u32>>,
+    modes: Arc<BTreeMap<u32, Mode>>,
+    cuts_for: Arc<BTreeMap<u32, u64>>,
+}
+
+impl Control {
+    /// The mode for connections of this process, or of one that is not told apart.
+    fn mode_of(&self, who: Option<u32>) -> Mode {
+        who.and_then(|pid| self.modes.get(&pid)).copied().unwrap_or(self.mode)
+    }
+
+    /// What ends a connection of this process when it rises.
+    fn cuts_of(&self, who: Option<u32>) -> u64 {
+        self.cuts + who.and_then(|pid| self.cuts_for.get(&pid)).copied().unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -175,7 +220,7 @@ impl Acceptor {
                     if changed.is_err() {
                         return;
                     }
-                    let control = *self.commands.borrow_and_update();
+                    let control = self.commands.borrow_and_update().clone();
                     if control.cuts != cuts {
                         cuts = control.cuts;
                         // All that are there were made before this cut, and end by it.
@@ -187,13 +232,27 @@ impl Acceptor {
                 accepted = accept(self.listener.as_ref()) => {
                     if let Ok(client) = accepted {
                         self.counters.accepted.fetch_add(1, Ordering::SeqCst);
-                        let open = Open::new(Arc::clone(&self.counters));
-                        connections.spawn(connection(client, Arc::clone(&self.target), self.commands.clone(), cuts, open));
+                        self.serve(client, cuts, &mut connections);
                     }
                 }
                 Some(_) = connections.join_next() => {}
             }
         }
+    }
+
+    /// `cuts` are those that have been carried out: one that is asked for and not yet carried out ends this one as well.
+    fn serve(&self, client: TcpStream, cuts: u64, connections: &mut JoinSet<()>) {
+        let control = self.commands.borrow().clone();
+        let who = if control.pids.is_empty() { None } else { peer::process_of(&client, &control.pids) };
+        if who.is_some() && control.mode_of(who) == Mode::Refuse {
+            // One that is gone already is as good as refused.
+            let _ = client.set_zero_linger();
+            return;
+        }
+        let commands = Commands { control: self.commands.clone(), who };
+        let open = Open::new(Arc::clone(&self.counters));
+        let born = Control { cuts, ..control }.cuts_of(who);
+        connections.spawn(connection(client, Arc::clone(&self.target), commands, born, open));
     }
 
     async fn listen(&mut self, mode: Mode) {
@@ -234,19 +293,38 @@ impl Drop for Open {
     }
 }
 
+/// What one connection is told.
+#[derive(Clone)]
+struct Commands {
+    control: watch::Receiver<Control>,
+    who: Option<u32>,
+}
+
+impl Commands {
+    fn mode(&self) -> Mode {
+        self.control.borrow().mode_of(self.who)
+    }
+
+    async fn passes(&mut self, way: Way) -> io::Result<()> {
+        let who = self.who;
+        let passes = self.control.wait_for(|control| !way.is_held(control.mode_of(who))).await;
+        passes.map(|_| ()).map_err(io::Error::other)
+    }
+
+    async fn cut(&mut self, born: u64) {
+        let who = self.who;
+        // Without its proxy a connection ends as well.
+        let _ = self.control.wait_for(|control| control.cuts_of(who) > born).await;
+    }
+}
+
 /// Ends by an orderly close when both sides closed, else by a reset of both.
-async fn connection(
-    mut client: TcpStream,
-    target: Arc<str>,
-    commands: watch::Receiver<Control>,
-    born: u64,
-    open: Open,
-) {
+async fn connection(mut client: TcpStream, target: Arc<str>, commands: Commands, born: u64, open: Open) {
     let mut cuts = commands.clone();
     let mut server = None;
     let orderly = tokio::select! {
         result = relay(&mut client, &mut server, &target, commands, &open.0) => result.is_ok(),
-        _ = cuts.wait_for(|control| control.cuts > born) => false,
+        () = cuts.cut(born) => false,
     };
     if !orderly {
         // A socket that is gone already is as good as reset.
@@ -261,7 +339,7 @@ async fn relay(
     client: &mut TcpStream,
     server: &mut Option<TcpStream>,
     target: &str,
-    commands: watch::Receiver<Control>,
+    commands: Commands,
     counters: &Counters,
 ) -> io::Result<()> {
     let server = server.insert(TcpStream::connect(target).await?);
@@ -313,7 +391,7 @@ async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     way: Way,
-    commands: watch::Receiver<Control>,
+    commands: Commands,
     bytes: &AtomicU64,
 ) -> io::Result<()> {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Event)>(ON_THE_WAY);
@@ -327,7 +405,7 @@ async fn pump(
                 Err(error) => Event::Reset(error),
             };
             let last = matches!(event, Event::End | Event::Reset(_));
-            let arrival = Instant::now() + way.delay(commands.borrow().mode);
+            let arrival = Instant::now() + way.delay(commands.mode());
             if sender.send((arrival, event)).await.is_err() || last {
                 return Ok(());
             }
@@ -335,9 +413,11 @@ async fn pump(
     };
     let writer = async move {
         while let Some((arrival, event)) = receiver.recv().await {
-            tokio::time::sleep_until(arrival).await;
-            let passes = mode_of_writer.wait_for(|control| !way.is_held(control.mode)).await;
-            passes.map_err(io::Error::other)?;
+            // A timer for each chunk would be most of what the proxy costs.
+            if arrival > Instant::now() {
+                tokio::time::sleep_until(arrival).await;
+            }
+            mode_of_writer.passes(way).await?;
             match event {
                 Event::Data(data) => {
                     to.write_all(&data).await?;

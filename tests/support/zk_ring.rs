@@ -34,12 +34,18 @@ pub fn membership_options() -> MembershipOptions {
 impl ZkRing {
     /// Founds a ring of so many servers.
     pub async fn start(zookeeper: &ZooKeeperServer, count: usize) -> ZkRing {
+        ZkRing::start_with(zookeeper, &Config::default(), redis_servers(count).await).await
+    }
+
+    /// Founds a ring of these servers.
+    pub async fn start_with(zookeeper: &ZooKeeperServer, config: &Config, servers: Vec<RedisServer>) -> ZkRing {
+        let count = servers.len();
         let url = zookeeper.url(&unique_root());
         let store =
             Store::open(&url.parse::<RingUrl>().expect("a URL"), &membership_options()).await.expect("ZooKeeper");
-        store.init(&Config::default(), u32::try_from(count).expect("a count")).await.expect("a new ring");
+        store.init(config, u32::try_from(count).expect("a count")).await.expect("a new ring");
         let mut ring = ZkRing { url, servers: BTreeMap::new(), agents: BTreeMap::new() };
-        for (n, server) in redis_servers(count).await.into_iter().enumerate() {
+        for (n, server) in servers.into_iter().enumerate() {
             let id = NodeId::new(&format!("redis-{n}")).expect("a name");
             ring.servers.insert(id.clone(), server);
             ring.start_agent(&id);
@@ -57,6 +63,18 @@ impl ZkRing {
             }
         });
         self.agents.insert(id.clone(), agent.abort_handle());
+    }
+
+    /// Ends an agent at once, wherever it is.
+    pub fn kill_agent(&mut self, id: &NodeId) {
+        if let Some(agent) = self.agents.remove(id) {
+            agent.abort();
+        }
+    }
+
+    /// A session with the ring's ZooKeeper.
+    pub async fn store(&self) -> Store {
+        Store::open(&self.url.parse::<RingUrl>().expect("a URL"), &membership_options()).await.expect("ZooKeeper")
     }
 
     pub fn builder(&self) -> RingClientBuilder {

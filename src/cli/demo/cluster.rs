@@ -13,6 +13,8 @@ use crate::{Error, ErrorKind, Result, RingClient};
 pub(super) struct Cluster {
     _agents: Vec<Process>,
     pub(super) servers: Vec<(NodeId, RedisServer)>,
+    /// For what only agents and operators look at.
+    pub(super) store: Store,
     zookeeper: ZooKeeperServer,
     pub(super) url: String,
 }
@@ -27,7 +29,7 @@ impl Cluster {
         let store = Store::open(&url.parse::<RingUrl>()?, &MembershipOptions::default()).await?;
         let founders = u32::try_from(members).unwrap_or(u32::MAX);
         store.init(&Config::default(), founders).await?;
-        let mut cluster = Cluster { _agents: Vec::new(), servers: Vec::new(), zookeeper, url };
+        let mut cluster = Cluster { _agents: Vec::new(), servers: Vec::new(), store, zookeeper, url };
         for n in 0..members {
             let id = NodeId::new(&format!("redis-{n}"))
                 .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;

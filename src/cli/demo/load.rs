@@ -36,6 +36,8 @@ pub(super) struct Tally {
     pub(super) wrong_reads: AtomicU64,
     longest_read_us: AtomicU64,
     longest_write_us: AtomicU64,
+    /// Operations that came out well.
+    served: AtomicU64,
     /// The longest operation since it was last asked for.
     recent_us: AtomicU64,
     first_error: std::sync::OnceLock<String>,
@@ -58,7 +60,12 @@ impl Tally {
         self.first_error.get().map(String::as_str)
     }
 
-    fn took(&self, kind: Kind, began: Instant) {
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    fn took(&self, kind: Kind, began: Instant, served: bool) {
+        self.served.fetch_add(u64::from(served), Ordering::Relaxed);
         let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let longest = match kind {
             Kind::Read => &self.longest_read_us,
@@ -135,11 +142,16 @@ impl Load {
         shape: Shape,
         tally: &Arc<Tally>,
     ) -> Result<Vec<String>, RedisError> {
-        let names = (0..shape.keys()).map(name).collect();
+        let names: Vec<String> = (0..shape.keys()).map(name).collect();
         let mut connection = client.connection();
-        for n in 0..shape.keys() {
-            let key = Key { name: name(n), counter: is_counter(n), acknowledged: 0, unknown: None };
-            let () = connection.set(&key.name, key.text(0)).await?;
+        for (chunk, names) in names.chunks(CHUNK).enumerate() {
+            let mut writes = redis::pipe();
+            for (n, name) in names.iter().enumerate() {
+                let n = chunk * CHUNK + n;
+                let key = Key { name: name.clone(), counter: is_counter(n), acknowledged: 0, unknown: None };
+                writes.set(name, key.text(0)).ignore();
+            }
+            let () = writes.query_async(&mut connection).await?;
         }
         tally.take_recent();
         Ok(names)
@@ -165,15 +177,22 @@ impl Load {
         self.stopping.store(true, Ordering::Relaxed);
         let mut lost = 0;
         for mut worker in self.workers.join_all().await {
-            for key in &mut worker.keys {
-                let held: Option<String> = worker.connection.get(&key.name).await.unwrap_or_default();
-                let version = held.as_deref().and_then(|value| key.version_of(value));
-                lost += u64::from(!version.is_some_and(|version| key.is_right(version)));
+            for keys in worker.keys.chunks_mut(CHUNK) {
+                let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+                let held: Vec<Option<String>> = worker.connection.mget(&names).await.unwrap_or_default();
+                let held = held.into_iter().chain(std::iter::repeat(None));
+                for (key, held) in keys.iter_mut().zip(held) {
+                    let version = held.as_deref().and_then(|value| key.version_of(value));
+                    lost += u64::from(!version.is_some_and(|version| key.is_right(version)));
+                }
             }
         }
         lost
     }
 }
+
+/// Keys in one message.
+const CHUNK: usize = 200;
 
 fn name(n: usize) -> String {
     format!("demo:{n}")
@@ -200,7 +219,7 @@ impl Worker {
         let key = &mut self.keys[key];
         let began = Instant::now();
         let result: Result<Option<String>, RedisError> = self.connection.get(&key.name).await;
-        self.tally.took(Kind::Read, began);
+        self.tally.took(Kind::Read, began, result.is_ok());
         match result {
             Err(error) => self.tally.failed(Kind::Read, &error),
             Ok(None) => {
@@ -223,7 +242,7 @@ impl Worker {
         } else {
             self.connection.set::<_, _, ()>(&key.name, key.text(version)).await.map(|()| version)
         };
-        self.tally.took(Kind::Write, began);
+        self.tally.took(Kind::Write, began, result.is_ok());
         match result {
             // A counter whose last increment is unknown tells by its reply whether it counted.
             Ok(now) if now == version || (key.unknown.is_some() && now + 1 == version) => {

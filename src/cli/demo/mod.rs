@@ -1,8 +1,12 @@
-//! `redis-ring demo`: a whole ring on this machine, a member killed under load, and what the clients saw.
+//! `redis-ring demo`: a whole ring on this machine, a member that fails under load and comes back, and what the clients
+//! saw.
 
 mod cluster;
+mod compare;
+mod fault;
 mod load;
 mod report;
+mod run;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,43 +14,49 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::Instant;
 
 use super::context::Context;
 use super::exit::{Failure, Verdict};
-use crate::membership::Source;
-use crate::placement::{NodeId, State};
-use crate::{Error, ErrorKind, RingClient, TopologyWatch};
+use crate::{Error, ErrorKind};
 
 use cluster::Cluster;
+use fault::Fault;
 use load::{Load, Shape, Tally};
-use report::{Event, Screen, Summary, Victim};
+use report::{Screen, Summary, Victim};
+use run::Run;
 
-/// Start a whole ring on this machine, kill a member under load, and show what the clients saw
+/// Start a whole ring on this machine, kill a member under load, and show what the clients saw until it is whole again
 ///
 /// Starts ZooKeeper and Redis servers on free loopback ports, in a temporary directory, with an agent beside each; runs a
-/// load that checks every value it reads; kills one server with SIGKILL at second 3 and starts it again, empty, at second 8.
-/// Everything is ended and removed afterwards, also on Ctrl-C. Exits with 1 if a read failed or was wrong, or if an
-/// acknowledged write was lost.
+/// load that checks every value it reads; kills one server with SIGKILL at second 3, starts it again, empty, at second 8,
+/// and goes on until it has all its keys again. In the end every key is asked directly at each of its owners.
+/// Everything is ended and removed afterwards, also on Ctrl-C. Exits with 1 if a read or a write failed, if a value was
+/// missing or wrong, if an acknowledged write was lost, or if the ring did not become whole, with equal copies.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Redis servers to start
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=32))]
     members: u8,
+    /// What happens to one of them
+    #[arg(long, value_enum, default_value_t, value_name = "FAULT")]
+    fault: Fault,
     /// Operations a second that the load offers
     #[arg(long, default_value_t = 6400, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
     /// Tasks that share the load; each writes keys of its own
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
+    /// Keys in play, all tasks' together
+    #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    keys: u32,
 }
 
-/// When the member is killed, when it is started again, and how long the load goes on after it is back.
-const KILL_AT: Duration = Duration::from_secs(3);
-const START_AT: Duration = Duration::from_secs(8);
-const GO_ON: Duration = Duration::from_secs(3);
-/// How long its agent may take to announce it again.
-const BACK_WITHIN: Duration = Duration::from_secs(15);
+/// When the fault begins and ends, and how long the load goes on when the ring is whole again.
+const STRIKE_AT: Duration = Duration::from_secs(3);
+const END_AT: Duration = Duration::from_secs(8);
+const GO_ON: Duration = Duration::from_secs(2);
+/// How long the ring may take to be whole again.
+const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
 impl Demo {
     pub(super) async fn run(self, context: &Context) -> Result<Verdict, Failure> {
@@ -71,7 +81,9 @@ async fn show(args: &Demo, screen: Screen<'_>) -> Result<Verdict, Failure> {
     let ids: Vec<&str> = cluster.servers.iter().map(|(id, _)| id.as_str()).collect();
     screen.note(&format!("the ring is founded: {} in ZooKeeper at {}", ids.join(", "), cluster.zookeeper()));
 
-    let shape = Shape { workers: usize::from(args.workers), keys_per_worker: 64, rate: args.rate };
+    let workers = usize::from(args.workers);
+    let keys_per_worker = (args.keys as usize).div_ceil(workers);
+    let shape = Shape { workers, keys_per_worker, rate: args.rate };
     let tally = Arc::new(Tally::default());
     let keys = Load::prepare(&client, shape, &tally)
         .await
@@ -80,141 +92,59 @@ async fn show(args: &Demo, screen: Screen<'_>) -> Result<Verdict, Failure> {
         .servers
         .get(members / 2)
         .ok_or_else(|| Error::new(ErrorKind::Invalid, "a demo needs at least two members"))?;
-    let primary_of = keys.iter().filter(|key| client.locate(key).owners.first() == Some(victim)).count();
+    let owners_of = |key: &String| client.locate(key).owners;
+    let primary_of = keys.iter().filter(|key| owners_of(key).first() == Some(victim)).count();
+    let owned = keys.iter().filter(|key| owners_of(key).contains(victim)).count();
     screen.note(&format!(
-        "{} keys in play; {victim}, which will be killed, is the primary of {primary_of} ({} %)",
+        "{} keys in play; {victim}, which will fail, is the primary of {primary_of} and holds {owned}",
         keys.len(),
-        100 * primary_of / keys.len().max(1)
     ));
+    args.fault.prepare(server).await?;
 
-    let mut run = Run {
-        began: Instant::now(),
-        watch: client.watch(),
-        states: states(&client),
-        events: Vec::new(),
-        tally: Arc::clone(&tally),
-        counted: 0,
-        screen,
-    };
+    let mut run = Run::new(&cluster.store, &client, &tally, screen);
     let load = Load::start(&client, shape, &tally);
     run.event(format!("load begins: {} operations a second by {} tasks", shape.rate, shape.workers));
-    run.until(KILL_AT).await;
-    server.kill();
-    run.event(format!("{victim} killed (SIGKILL)"));
-    run.until(START_AT).await;
-    server.restart_async().await.map_err(|error| {
-        Error::new(ErrorKind::Unreachable, format!("{victim} does not start again")).with_source(error)
-    })?;
-    run.event(format!("{victim} started again, empty"));
-    let back = run.until_joining(victim).await;
-    run.until(run.began.elapsed() + GO_ON).await;
-    let took = run.began.elapsed();
+    run.until(STRIKE_AT).await;
+    let struck = args.fault.strike(server)?;
+    let (struck_at, served) = (run.elapsed(), tally.served());
+    let not_served =
+        |served: u64, time: Duration| (1.0 - served as f64 / (f64::from(shape.rate) * time.as_secs_f64())).max(0.0);
+    let before = not_served(served, struck_at);
+    run.event(format!("{victim} {struck}"));
+    run.until(struck_at + (END_AT - STRIKE_AT)).await;
+    let (window, served) = (run.elapsed() - struck_at, tally.served() - served);
+    let ended = args.fault.end(server).await?;
+    let ended_at = run.elapsed();
+    run.event(format!("{victim} {ended}"));
+    let whole = run.until_whole(ended_at + WHOLE_WITHIN).await;
+    run.until(run.elapsed() + GO_ON).await;
+    let took = run.elapsed();
     let lost_writes = load.finish().await;
     run.event("load ends".to_owned());
-    let commands = served(&server.addr()).await;
+    let compared = compare::all(&cluster, &client, &keys).await?;
+    run.event(format!("{} keys asked directly at each of their owners: {} differ", compared.keys, compared.differing));
 
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let summary = Summary {
-        operations: tally.operations.load(Ordering::Relaxed),
-        failed_reads: tally.failed_reads.load(Ordering::Relaxed),
-        failed_writes: tally.failed_writes.load(Ordering::Relaxed),
-        nil_reads: tally.nil_reads.load(Ordering::Relaxed),
-        wrong_reads: tally.nil_reads.load(Ordering::Relaxed) + tally.wrong_reads.load(Ordering::Relaxed),
+        operations: count(&tally.operations),
+        failed_reads: count(&tally.failed_reads),
+        failed_writes: count(&tally.failed_writes),
+        nil_reads: count(&tally.nil_reads),
+        wrong_reads: count(&tally.nil_reads) + count(&tally.wrong_reads),
         lost_writes,
         longest_read_ms: tally.longest_read().as_secs_f64() * 1000.0,
         longest_write_ms: tally.longest_write().as_secs_f64() * 1000.0,
+        capacity_lost: not_served(served, window),
+        capacity_lost_before: before,
+        whole_again_ms: whole.map(|at| u64::try_from(at.saturating_sub(ended_at).as_millis()).unwrap_or(u64::MAX)),
+        compared_keys: compared.keys,
+        differing_copies: compared.differing,
         seconds: took.as_secs_f64(),
         keys: keys.len(),
-        victim: Victim { id: victim.to_string(), primary_of, back, commands_served: commands },
+        victim: Victim { id: victim.to_string(), primary_of, owned, back: whole.is_some() },
         stats: client.stats(),
         events: run.events,
     };
     run.screen.summary(&summary, tally.first_error())?;
     Ok(Verdict::of(summary.is_clean()))
-}
-
-/// How many commands on keys a server has executed since its start.
-async fn served(addr: &str) -> Option<u64> {
-    let client = redis::Client::open(format!("redis://{addr}")).ok()?;
-    let mut connection = client.get_multiplexed_async_connection().await.ok()?;
-    let text: String = redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await.ok()?;
-    let on_keys = ["get", "set", "incr"];
-    let calls = text.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="));
-    Some(
-        calls
-            .filter(|(name, _)| on_keys.contains(name))
-            .filter_map(|(_, rest)| rest.split(',').next()?.parse::<u64>().ok())
-            .sum(),
-    )
-}
-
-fn states(client: &RingClient) -> Vec<(NodeId, State)> {
-    client.topology().members().iter().map(|member| (member.id.clone(), member.state)).collect()
-}
-
-/// The time while the load runs: a line each second, and the ring's changes as they come.
-struct Run<'a> {
-    began: Instant,
-    watch: TopologyWatch,
-    states: Vec<(NodeId, State)>,
-    events: Vec<Event>,
-    tally: Arc<Tally>,
-    counted: u64,
-    screen: Screen<'a>,
-}
-
-impl Run<'_> {
-    fn event(&mut self, what: String) {
-        let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let event = Event { at_ms, what };
-        self.screen.event(&event);
-        self.events.push(event);
-    }
-
-    async fn until(&mut self, time: Duration) {
-        self.until_some(time, |_| false).await;
-    }
-
-    /// Whether the member's agent has announced it, unread, in time.
-    async fn until_joining(&mut self, id: &NodeId) -> bool {
-        let deadline = self.began.elapsed() + BACK_WITHIN;
-        let wanted = (id.clone(), State::Joining);
-        self.until_some(deadline, |states| states.contains(&wanted)).await
-    }
-
-    async fn until_some(&mut self, time: Duration, enough: impl Fn(&[(NodeId, State)]) -> bool) -> bool {
-        let deadline = self.began + time;
-        loop {
-            if enough(&self.states) {
-                return true;
-            }
-            let second = self.began + Duration::from_secs(self.began.elapsed().as_secs() + 1);
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep_until(second), if second <= deadline => self.line(),
-                () = tokio::time::sleep_until(deadline) => return false,
-                Some(view) = self.watch.changed() => self.changed(&view),
-            }
-        }
-    }
-
-    fn line(&mut self) {
-        let operations = self.tally.operations.load(Ordering::Relaxed);
-        let since = operations - std::mem::replace(&mut self.counted, operations);
-        self.screen.second(self.began.elapsed(), since, &self.tally, &self.states);
-    }
-
-    fn changed(&mut self, view: &crate::membership::View) {
-        if let Source::Stale { .. } = view.source {
-            self.event("ZooKeeper is lost; the last topology goes on".to_owned());
-        }
-        let mut changes = Vec::new();
-        for member in view.topology.members() {
-            for (_, known) in self.states.iter_mut().filter(|(id, known)| *id == member.id && *known != member.state) {
-                let reason = member.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                changes.push(format!("{} is {}{reason}", member.id, member.state));
-                *known = member.state;
-            }
-        }
-        changes.into_iter().for_each(|change| self.event(change));
-    }
 }

@@ -1,12 +1,15 @@
 //! What the demo prints.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::super::exit::Failure;
+use super::super::human::grouped;
 use super::super::output::{Format, Out};
+use super::super::progress::Move;
 use super::load::Tally;
 use crate::Stats;
 use crate::placement::{NodeId, State};
@@ -18,16 +21,16 @@ pub(super) struct Event {
     pub(super) what: String,
 }
 
-/// The member that was killed.
+/// The member that failed.
 #[derive(Debug, Serialize)]
 pub(super) struct Victim {
     pub(super) id: String,
     /// How many of the keys in play it is the primary of.
     pub(super) primary_of: usize,
-    /// Whether its agent announced it again, as `joining`.
+    /// How many of them it holds a copy of.
+    pub(super) owned: usize,
+    /// Whether it was up again, with all its keys, in time.
     pub(super) back: bool,
-    /// Commands on keys that it has executed since it is back; unknown if it could not be asked.
-    pub(super) commands_served: Option<u64>,
 }
 
 /// The JSON contract of `demo`, and some more fields.
@@ -42,6 +45,16 @@ pub(super) struct Summary {
     pub(super) lost_writes: u64,
     pub(super) longest_read_ms: f64,
     pub(super) longest_write_ms: f64,
+    /// What part of the operations offered while the member was away was not served, from 0 to 1.
+    pub(super) capacity_lost: f64,
+    /// Likewise before that: what this machine could not serve with all members up.
+    pub(super) capacity_lost_before: f64,
+    /// From the moment that the member's server was back until the ring was whole; `null` if it was not in time.
+    pub(super) whole_again_ms: Option<u64>,
+    /// Keys that were asked directly at each of their owners.
+    pub(super) compared_keys: usize,
+    /// Those of them that not all owners held alike.
+    pub(super) differing_copies: usize,
     pub(super) seconds: f64,
     pub(super) keys: usize,
     pub(super) victim: Victim,
@@ -51,26 +64,36 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Whether the promise was kept: nothing that was read was missing or wrong, and nothing acknowledged was lost.
+    /// Whether the promise was kept: no operation failed, nothing that was read was missing or wrong, nothing acknowledged
+    /// was lost, and all copies are there again and equal.
     pub(super) fn is_clean(&self) -> bool {
-        let unread = self.victim.commands_served == Some(0);
-        self.failed_reads == 0 && self.wrong_reads == 0 && self.lost_writes == 0 && self.victim.back && unread
+        let bad = self.failed_reads + self.failed_writes + self.wrong_reads + self.lost_writes;
+        bad == 0 && self.victim.back && self.differing_copies == 0
     }
 }
 
 /// Where the lines go: the story is the result for people, and a note beside the result for programs.
 pub(super) struct Screen<'a> {
     out: &'a Out,
+    /// When the progress of a move was said last, and what.
+    said: Cell<Option<(Duration, u64)>>,
 }
 
 impl<'a> Screen<'a> {
     pub(super) fn new(out: &'a Out) -> Screen<'a> {
-        Screen { out }
+        Screen { out, said: Cell::new(None) }
+    }
+
+    /// Whether the lines go to a terminal.
+    fn is_live(&self) -> bool {
+        matches!(self.out.format(), Format::Table | Format::Wide) && self.out.is_terminal()
     }
 
     fn say(&self, line: &str) {
         match self.out.format() {
-            // A reader who went away must not end the demo in the middle; the summary will notice.
+            // A reader who went away must not end the demo in the middle; the summary will notice. What stood there for a
+            // moment, a bar, goes.
+            Format::Table | Format::Wide if self.is_live() => drop(self.out.line(&format!("\r\x1b[2K{line}"))),
             Format::Table | Format::Wide => drop(self.out.line(line)),
             Format::Json | Format::Yaml => self.out.note(line),
         }
@@ -106,43 +129,75 @@ impl<'a> Screen<'a> {
         ));
     }
 
+    /// How far a move is: a bar on a terminal, elsewhere a line at most once a second, and only for what is new.
+    pub(super) fn progress(&self, at: Duration, found: &Move) {
+        let share = if found.total == 0 { 0.0 } else { (found.done as f64 / found.total as f64).min(1.0) };
+        if self.is_live() {
+            let full = (share * f64::from(BAR)).floor() as usize;
+            let bar = format!("{}{}", "█".repeat(full), "░".repeat(BAR as usize - full));
+            drop(self.out.raw(format!("\r\x1b[2K{:>5.1} s   {bar} {}", at.as_secs_f64(), found.text()).as_bytes()));
+            return;
+        }
+        let due = |(said, done): (Duration, u64)| done != found.done && at >= said + Duration::from_secs(1);
+        if found.done > 0 && self.said.get().is_none_or(due) {
+            self.said.set(Some((at, found.done)));
+            self.say(&format!("{:>5.1} s   {}: {}", at.as_secs_f64(), found.phase, found.text()));
+        }
+    }
+
     pub(super) fn summary(&self, summary: &Summary, first_error: Option<&str>) -> Result<(), Failure> {
         self.out.result(summary, || text(summary, first_error))
     }
 }
 
+/// How many characters a bar has.
+const BAR: u8 = 24;
+
 fn text(summary: &Summary, first_error: Option<&str>) -> String {
     let victim = &summary.victim;
     let stats = &summary.stats;
-    let share = 100 * victim.primary_of / summary.keys.max(1);
-    let unread = match victim.commands_served {
-        Some(0) => "it has answered no read and no write: its data is not known to be whole".to_owned(),
-        Some(n) => format!("it has executed {n} commands, though nobody should have asked it"),
-        None => "it could not be asked what it has executed".to_owned(),
+    let whole = match summary.whole_again_ms {
+        Some(ms) => format!("{:>9.1} s    after its server was back", ms as f64 / 1000.0),
+        None => "       no     not in time".to_owned(),
     };
-    let back = if victim.back { "back, joining" } else { "not announced again" };
     let mut lines = vec![
         String::new(),
-        format!("  operations            {:>9}   in {:.1} s", summary.operations, summary.seconds),
+        format!("  operations            {:>9}   in {:.1} s", grouped(summary.operations), summary.seconds),
         format!("  failed reads          {:>9}", summary.failed_reads),
+        format!(
+            "  failed writes         {:>9}   {} of them with unknown outcome",
+            summary.failed_writes, stats.unknown_writes
+        ),
         format!("  nil or wrong reads    {:>9}   every value is checked", summary.wrong_reads),
         format!("  lost writes           {:>9}   every key is read again at the end", summary.lost_writes),
         format!(
-            "  failed writes         {:>9}   of these with unknown outcome {}",
-            summary.failed_writes, stats.unknown_writes
+            "  differing copies      {:>9}   {} keys asked directly at each of their owners",
+            summary.differing_copies,
+            grouped(summary.compared_keys as u64)
         ),
         format!("  longest read          {:>9.1} ms", summary.longest_read_ms),
         format!("  longest write         {:>9.1} ms", summary.longest_write_ms),
         format!(
-            "  reads failed over     {:>9}   {} asked a second owner because the first was slow",
-            stats.failed_over_reads, stats.hedged_reads
+            "  capacity lost         {:>9.1} %    of what was offered while {} was away; {:.1} % with all up",
+            summary.capacity_lost * 100.0,
+            victim.id,
+            summary.capacity_lost_before * 100.0
         ),
         format!(
-            "  writes on one copy    {:>9}   while {} was down",
-            stats.degraded_writes + stats.missed_writes,
+            "  whole again           {whole}: primary of {} of the keys, holds {}",
+            grouped(victim.primary_of as u64),
+            grouped(victim.owned as u64)
+        ),
+        format!(
+            "  reads failed over     {:>9}   {} asked a second owner because the first was slow",
+            grouped(stats.failed_over_reads),
+            grouped(stats.hedged_reads)
+        ),
+        format!(
+            "  writes on one copy    {:>9}   while {} was away",
+            grouped(stats.degraded_writes + stats.missed_writes),
             victim.id
         ),
-        format!("  {:<22}{back}: primary of {share} % of the keys; {unread}", victim.id),
         String::new(),
         "  timeline".to_owned(),
     ];
@@ -153,7 +208,7 @@ fn text(summary: &Summary, first_error: Option<&str>) -> String {
         lines.extend([String::new(), format!("  the first error: {error}")]);
     }
     let verdict = if summary.is_clean() {
-        "nothing was lost, and no read noticed"
+        "nothing was lost, nothing failed, and everything is there twice again"
     } else {
         "the ring did not keep its promise: see the numbers above"
     };

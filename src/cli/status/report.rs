@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cli::human::percent;
 use crate::cli::probe::{Answer, trouble};
+use crate::cli::progress::{Gainer, Move};
 use crate::cli::records::{Founding, Reading};
 use crate::membership::RingUrl;
-use crate::placement::{Member, Phase, RING_NAME, Share, State, Topology};
+use crate::placement::{Member, RING_NAME, Share, State, Topology};
 use crate::{Error, Result};
 
 /// Whether the records are the newest.
@@ -41,13 +43,6 @@ pub(super) struct Report {
     pub(super) members: Vec<MemberReport>,
 }
 
-/// How many of the members that gain keys in a move have arrived.
-#[derive(Debug, Serialize)]
-pub(super) struct Move {
-    pub(super) done: usize,
-    pub(super) total: usize,
-}
-
 /// What part of all keys has how many owners that can be used from here; adds up to 1.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(super) struct Coverage {
@@ -79,6 +74,8 @@ pub(super) struct MemberReport {
     pub(super) problem: Option<String>,
     pub(super) agent: Option<String>,
     pub(super) serving: bool,
+    /// What part of the keys that it gains it has; `null` for one that gains none.
+    pub(super) filled: Option<f64>,
     pub(super) share_primary: f64,
     pub(super) share_all: f64,
     pub(super) keys: Option<u64>,
@@ -91,12 +88,13 @@ pub(super) struct MemberReport {
 impl Report {
     pub(super) fn new(url: &RingUrl, reading: &Reading, answers: &[Result<Answer>], source: Source) -> Report {
         let topology = &reading.topology;
+        let moved = Move::of(topology, reading.live.as_ref(), reading.leader.as_ref());
         let members: Vec<MemberReport> = topology
             .members()
             .iter()
             .zip(answers)
             .zip(topology.shares())
-            .map(|((member, answer), share)| MemberReport::new(member, answer, share, reading))
+            .map(|((member, answer), share)| MemberReport::new(member, answer, share, reading, moved.as_ref()))
             .collect();
         let coverage = (!topology.serving().ranges().is_empty()).then(|| coverage(topology, &members));
         let mut problems: Vec<String> = Vec::new();
@@ -111,6 +109,8 @@ impl Report {
         if coverage.is_some() && reading.founding.is_none() && kept < wanted as usize {
             problems.push(format!("{wanted} copies are wanted, and {kept} of its members can hold one"));
         }
+        let troubled = moved.iter().flat_map(|moved| &moved.members);
+        problems.extend(troubled.filter_map(|g| Some(format!("{} cannot be filled: {}", g.id, g.trouble.as_deref()?))));
         let (source, age) = match source {
             Source::Live => ("live", Duration::ZERO),
             Source::Stale(age) => ("stale", age),
@@ -126,7 +126,7 @@ impl Report {
             fingerprint: topology.fingerprint().to_string(),
             source,
             age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
-            r#move: progress(topology),
+            r#move: moved,
             vnodes: topology.config().vnodes,
             copies: topology.config().copies,
             db: topology.config().db,
@@ -139,7 +139,15 @@ impl Report {
 }
 
 impl MemberReport {
-    fn new(member: &Member, answer: &Result<Answer>, share: Share, reading: &Reading) -> MemberReport {
+    fn new(
+        member: &Member,
+        answer: &Result<Answer>,
+        share: Share,
+        reading: &Reading,
+        moved: Option<&Move>,
+    ) -> MemberReport {
+        let gainer = moved.and_then(|moved| moved.gainer(member.id.as_str()));
+        let filled = gainer.filter(|_| member.state == State::Joining).map(Gainer::share);
         let found = answer.as_ref().ok();
         let same_process = found.map(|found| member.run_id.as_ref().is_none_or(|known| *known == found.run_id));
         let live = reading.live.as_ref().and_then(|live| live.get(&member.id));
@@ -161,9 +169,10 @@ impl MemberReport {
             by: member.by.clone(),
             reachable: found.is_some(),
             same_process,
-            problem: problem(member, answer, same_process),
+            problem: problem(member, answer, same_process, filled),
             agent,
             serving: reading.topology.serving().contains(&member.id),
+            filled,
             share_primary: share.primary,
             share_all: share.all,
             keys: found.map(|found| found.keys),
@@ -181,7 +190,12 @@ impl MemberReport {
 }
 
 /// What is wrong with a member, as the rest of a sentence that begins with its id.
-fn problem(member: &Member, answer: &Result<Answer>, same_process: Option<bool>) -> Option<String> {
+fn problem(
+    member: &Member,
+    answer: &Result<Answer>,
+    same_process: Option<bool>,
+    filled: Option<f64>,
+) -> Option<String> {
     if let Some(fault) = &member.fault {
         return Some(format!("counts as down: {fault}"));
     }
@@ -191,7 +205,10 @@ fn problem(member: &Member, answer: &Result<Answer>, same_process: Option<bool>)
     };
     match (member.state, answer) {
         (State::Down, _) => Some(because("is down")),
-        (State::Joining, _) => Some(because("is joining, neither read nor written")),
+        (State::Joining, _) => Some(match filled {
+            Some(filled) => format!("is joining, not read yet: {} of its keys are copied", percent(filled)),
+            None => because("is joining, not read yet"),
+        }),
         (State::Up, Err(error)) => Some(format!("is up, but cannot be used from here: {}", cause(member, error))),
         (State::Up, Ok(_)) if same_process == Some(false) => {
             Some("is up, but another process answers at its address: it was restarted, or the address is wrong".into())
@@ -221,22 +238,4 @@ fn coverage(topology: &Topology, members: &[MemberReport]) -> Coverage {
         }
     }
     coverage
-}
-
-/// Before the flip nobody has arrived; with it, all have.
-fn progress(topology: &Topology) -> Option<Move> {
-    let gaining = |next: &crate::placement::Ring| {
-        let gains =
-            |id| !topology.serving().contains(id) || topology.find(id).is_some_and(|(_, m)| m.state == State::Joining);
-        next.members().filter(|(_, id, _)| gains(id)).count()
-    };
-    match topology.phase() {
-        Phase::Founding { .. } | Phase::Still => None,
-        Phase::Filling | Phase::Syncing => topology.next().map(|next| Move { done: 0, total: gaining(next) }),
-        Phase::Retiring => {
-            let old = topology.old()?;
-            let total = topology.serving().members().filter(|(_, id, _)| !old.contains(id)).count();
-            Some(Move { done: total, total })
-        }
-    }
 }

@@ -52,14 +52,14 @@ fn header(report: &Report, out: Out) -> String {
             format!("{}, {} vnodes, {} {copies}, database {}", report.ring, report.vnodes, report.copies, report.db),
         ),
     ];
-    let phase = match (&report.founding, &report.r#move) {
-        (Some(founding), _) => {
+    let phase = match &report.founding {
+        Some(founding) => {
             format!("{}, {} of {} members registered", report.phase, founding.registered, founding.wanted)
         }
-        (None, Some(moved)) => format!("{}, {} of {} members have moved", report.phase, moved.done, moved.total),
-        (None, None) => report.phase.to_owned(),
+        None => report.phase.to_owned(),
     };
     rows.push(("PHASE", format!("{phase} (step {}, epoch {})", report.step, report.epoch)));
+    rows.extend(report.r#move.as_ref().map(|moved| ("MOVE", moved.text())));
     rows.push(("FINGERPRINT", report.fingerprint.clone()));
     let age = duration(std::time::Duration::from_secs(report.age_ms / 1000));
     rows.push((
@@ -111,12 +111,16 @@ fn members(report: &Report, out: Out) -> String {
     table.trim_fmt()
 }
 
-/// The state in ZooKeeper, and what was seen from here where that differs.
+/// The state in ZooKeeper, what was seen from here where that differs, and how far it is from the next one.
 fn state(member: &MemberReport) -> String {
     match (member.state, member.reachable, member.same_process) {
         ("up", false, _) => "up, unreachable".to_owned(),
         ("up", true, Some(false)) => "up, other process".to_owned(),
-        (state, _, _) => state.to_owned(),
+        ("down", _, _) if member.closed => "down, closed".to_owned(),
+        (state, _, _) => match member.filled {
+            Some(filled) => format!("{state} {:.0} %", (filled * 100.0).floor()),
+            None => state.to_owned(),
+        },
     }
 }
 

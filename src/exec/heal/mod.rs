@@ -5,8 +5,11 @@
 //! kept as [`Suspects`]. Each is looked at until its copies prove to be equal, or it holds still and the copies are given
 //! the primary's state ([`refresh`]).
 
+mod compare;
 mod refresh;
+mod repair;
 mod suspects;
+mod tell;
 
 use std::sync::{Arc, Weak};
 
@@ -16,10 +19,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Core;
 use crate::placement::Token;
+pub use compare::Compared;
 use refresh::Found;
 pub(super) use refresh::ahead_of;
+pub(super) use repair::{Unrepaired, repair};
 pub(super) use suspects::Suspects;
 use suspects::{Examined, Why};
+pub(super) use tell::{Tales, keep_telling};
 
 /// How many keys are looked at at the same time.
 const AT_ONCE: usize = 8;
@@ -68,12 +74,17 @@ async fn examine(core: &Weak<Core>, suspects: &Suspects, due: suspects::Due) {
 }
 
 impl Core {
-    /// The copies of these keys may differ: they are compared, and healed if they do.
+    /// The copies of these keys may differ: they are compared, and healed if they do. By the agent of their primary, where
+    /// there is one.
     #[cold]
     pub(super) fn suspect(&self, keys: Vec<Vec<u8>>) {
         for key in keys {
             let token = Token::of_key(&key);
-            if !self.suspects.add(key) {
+            let known = match &self.tales {
+                Some(tales) => tales.add(&key),
+                None => self.suspects.add(key),
+            };
+            if !known {
                 given_up(self, token, Why::Many);
             }
         }
@@ -89,7 +100,7 @@ impl Core {
 
     /// How many keys are suspected of having copies that differ.
     pub(crate) fn suspects(&self) -> usize {
-        self.suspects.len()
+        self.suspects.len() + self.tales.as_ref().map_or(0, |tales| tales.len())
     }
 }
 

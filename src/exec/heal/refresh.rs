@@ -17,13 +17,14 @@ use std::task::Poll;
 use futures_util::future::join_all;
 use redis::{Cmd, Value, cmd};
 
-use super::super::Core;
 use super::super::polling::poll_unconstrained;
 use super::super::reply::{Verdict, judge};
 use super::super::round::Place;
+use super::super::stripe::Home;
+use super::super::{Core, InStep};
 use super::suspects::Why;
-use crate::node::{Fault, Link};
-use crate::placement::{NodeId, RunId, Token};
+use crate::node::{Fault, Link, Node, Owned};
+use crate::placement::{NodeId, RunId, Step, Token};
 
 /// The size from which on a key is left alone: to look at a smaller one holds its server up for some ten milliseconds at
 /// most.
@@ -32,19 +33,27 @@ const LARGE: u64 = 16 << 20;
 const LOOK: &str = concat!("#!lua flags=no-writes\n", include_str!("state.lua"), include_str!("look.lua"));
 
 /// Without leave to run where memory is short: the state of a key may need more than what it replaces.
-const PUT: &str = concat!("#!lua\n", include_str!("state.lua"), include_str!("put.lua"));
+pub(super) const PUT: &str = concat!("#!lua\n", include_str!("state.lua"), include_str!("put.lua"));
 
 /// What the owners of a key hold, the primary first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Look {
     owners: Vec<NodeId>,
+    /// What is seen in different steps of the ring is not the same.
+    step: Step,
     fingerprints: Vec<Vec<u8>>,
+}
+
+impl Look {
+    pub(super) fn is_equal(&self) -> bool {
+        self.fingerprints.windows(2).all(|pair| pair[0] == pair[1])
+    }
 }
 
 #[cfg(test)]
 impl Look {
     pub(super) fn of(fingerprint: &str) -> Look {
-        Look { owners: Vec::new(), fingerprints: vec![fingerprint.as_bytes().to_vec()] }
+        Look { owners: Vec::new(), step: Step(0), fingerprints: vec![fingerprint.as_bytes().to_vec()] }
     }
 }
 
@@ -66,21 +75,48 @@ pub(super) async fn examine(core: &Core, key: &[u8], token: Token, before: Optio
         Ok(owners) => owners,
         Err(found) => return found,
     };
-    let looks = join_all(owners.iter().map(|(_, link)| fingerprint(core, link, key))).await;
-    let fingerprints = match looks.into_iter().collect::<Result<Vec<_>, Found>>() {
-        Ok(fingerprints) => fingerprints,
+    let look = match look(core, key, &owners, None).await {
+        Ok(look) => look,
         Err(found) => return found,
     };
-    let look = Look { owners: owners.iter().map(|(id, _)| id.clone()).collect(), fingerprints };
-    let Some((primary, copies)) = look.fingerprints.split_first() else { return Found::Equal };
-    if copies.iter().all(|copy| copy == primary) {
+    if look.is_equal() {
         return Found::Equal;
     }
     if before != Some(&look) {
         return Found::Different(look);
     }
-    for (copy, seen) in owners.iter().skip(1).zip(copies).filter(|(_, copy)| *copy != primary) {
-        match put(core, key, token, (&owners, primary), (&copy.1, seen)).await {
+    give(core, key, token, &owners, look, None).await
+}
+
+/// Asks all owners what they hold, the primary on this connection if there is one.
+pub(super) async fn look(core: &Core, key: &[u8], owners: &Owners, beside: Option<&Link>) -> Result<Look, Found> {
+    let links = owners.all.iter().enumerate().map(|(nth, (_, link))| match beside {
+        Some(beside) if nth == 0 => beside,
+        _ => link,
+    });
+    let looks = join_all(links.map(|link| fingerprint(core, link, key))).await;
+    let fingerprints = looks.into_iter().collect::<Result<Vec<_>, Found>>()?;
+    Ok(Look { owners: owners.all.iter().map(|(id, _)| id.clone()).collect(), step: owners.step, fingerprints })
+}
+
+/// Gives the copies that differ the state of the primary.
+pub(super) async fn give(
+    core: &Core,
+    key: &[u8],
+    token: Token,
+    owners: &Owners,
+    look: Look,
+    beside: Option<&Link>,
+) -> Found {
+    // After the look: who is the primary now was it then, or has been written since and does not take what is older.
+    if !core.is_newest().await {
+        return Found::Later;
+    }
+    let (Some((primary, copies)), Some((_, link))) = (look.fingerprints.split_first(), owners.all.first()) else {
+        return Found::Equal;
+    };
+    for (copy, seen) in owners.all.iter().skip(1).zip(copies).filter(|(_, copy)| *copy != primary) {
+        match put(core, key, token, (owners, primary, beside), (&copy.1, seen)).await {
             Ok(true) => {}
             Ok(false) => return Found::Different(look),
             Err(found) => return found,
@@ -88,13 +124,10 @@ pub(super) async fn examine(core: &Core, key: &[u8], token: Token, before: Optio
     }
     // What the copies have now may be large, of another form, and so of another fingerprint, but it is what the primary
     // had. It must not have got anything meanwhile that was then undone on a copy.
-    match owners.first() {
-        Some((_, link)) => match fingerprint(core, link, key).await {
-            Ok(now) if now == *primary => Found::Healed,
-            Ok(_) => Found::Different(look),
-            Err(found) => found,
-        },
-        None => Found::Equal,
+    match fingerprint(core, beside.unwrap_or(link), key).await {
+        Ok(now) if now == *primary => Found::Healed,
+        Ok(_) => Found::Different(look),
+        Err(found) => found,
     }
 }
 
@@ -103,35 +136,61 @@ pub(in crate::exec) fn ahead_of(id: &NodeId, run_id: &RunId) -> String {
     format!("{id}@{run_id}")
 }
 
-type Owners = Vec<(NodeId, Arc<Link>)>;
+/// Who holds a key.
+pub(super) struct Owners {
+    /// The primary first.
+    all: Vec<(NodeId, Arc<Link>)>,
+    primary: Arc<Node>,
+    step: Step,
+    /// It knows the primary, for as long as a place in line names it; and nobody moves the ring on before what was looked at is
+    /// healed.
+    _snapshot: InStep,
+}
 
 /// Those that a write of the key goes to, in the topology of this moment. All of them must be connected: the first that is
 /// not would be stood in for by another one, which must not decide.
-fn owners(core: &Core, token: Token) -> Result<Owners, Found> {
-    let snapshot = core.snapshot.load_full();
-    let mut owners = Owners::new();
+///
+/// Not while members gain the key: only a write that asks the gate reaches those.
+pub(super) fn owners(core: &Core, token: Token) -> Result<Owners, Found> {
+    let snapshot = InStep::newest(core);
+    if snapshot.is_gated(token) {
+        return Err(Found::Later);
+    }
+    let mut all = Vec::new();
+    let mut primary = None;
     for index in snapshot.topology.writers(token) {
         let seat = snapshot.seat(index);
-        let link = seat.link().filter(|link| seat.up && link.is_open()).ok_or(Found::Later)?;
-        if owners.is_empty() && seat.node.has_missed_a_write() {
+        let link = snapshot.link(index).filter(|link| seat.up && link.is_open()).ok_or(Found::Later)?;
+        if all.is_empty() && seat.node.has_missed_a_write() {
             return Err(Found::Left(Why::Doubtful));
         }
-        owners.push((seat.node.id().clone(), link));
+        primary.get_or_insert(&seat.node);
+        all.push((seat.node.id().clone(), link));
     }
-    match owners.len() {
-        0 => Err(Found::Later),
-        1 => Err(Found::Equal),
-        _ => Ok(owners),
+    match (all.len(), primary) {
+        (0, _) | (_, None) => Err(Found::Later),
+        (1, _) => Err(Found::Equal),
+        (_, Some(primary)) => {
+            Ok(Owners { all, primary: Arc::clone(primary), step: snapshot.topology.step(), _snapshot: snapshot })
+        }
     }
 }
 
-fn script(text: &str, key: &[u8], seen: &[u8]) -> Cmd {
+impl Owners {
+    /// A connection of its own to the primary, for what must not stand behind writes that are held up.
+    pub(super) async fn beside(&self) -> Result<Owned, Found> {
+        let (_, link) = self.all.first().ok_or(Found::Later)?;
+        self.primary.own(link, self.step).await.map_err(|_| Found::Later)
+    }
+}
+
+pub(super) fn script(text: &str, key: &[u8], seen: &[u8]) -> Cmd {
     let mut eval = cmd("EVAL");
     eval.arg(text).arg(1).arg(key).arg(LARGE).arg(seen);
     eval
 }
 
-async fn fingerprint(core: &Core, link: &Link, key: &[u8]) -> Result<Vec<u8>, Found> {
+pub(super) async fn fingerprint(core: &Core, link: &Link, key: &[u8]) -> Result<Vec<u8>, Found> {
     match link.read(&script(LOOK, key, b""), core.read_ms).await {
         Ok(Value::BulkString(large)) if large == b"large" => Err(Found::Left(Why::Large)),
         Ok(Value::BulkString(fingerprint)) => Ok(fingerprint),
@@ -139,7 +198,7 @@ async fn fingerprint(core: &Core, link: &Link, key: &[u8]) -> Result<Vec<u8>, Fo
     }
 }
 
-fn trouble(reply: &Result<Value, Fault>) -> Found {
+pub(super) fn trouble(reply: &Result<Value, Fault>) -> Found {
     match reply {
         Ok(value) if judge(value) == Verdict::Answer => Found::Left(Why::Refused),
         Ok(_) | Err(_) => Found::Later,
@@ -151,23 +210,30 @@ async fn put(
     core: &Core,
     key: &[u8],
     token: Token,
-    (owners, primary_seen): (&Owners, &[u8]),
+    (owners, primary_seen, beside): (&Owners, &[u8], Option<&Link>),
     (copy, copy_seen): (&Link, &[u8]),
 ) -> Result<bool, Found> {
-    let Some((primary_id, primary)) = owners.first() else { return Err(Found::Later) };
+    let Some((primary_id, primary)) = owners.all.first() else { return Err(Found::Later) };
+    let (home, asked) = (Home::of(&owners.primary), beside.unwrap_or(primary));
     let stripe = core.stripes.of(token);
     let mut place = None;
     let ask = script(LOOK, key, primary_seen);
     let state = {
-        let mut asking = pin!(primary.read(&ask, core.write_ms));
+        let mut asking = pin!(asked.read(&ask, core.write_ms));
         let begun = poll_fn(|cx| {
             let mut lines = stripe.lock();
-            place = Some(Place::new(core.stripes.clone(), token, lines.take(token)));
-            Poll::Ready(poll_unconstrained(asking.as_mut(), cx))
+            // What is asked beside the others has no place among what this process has sent there.
+            let crowded = beside.is_some() && !lines.is_free(token);
+            let ticket = lines.take(token, home);
+            // Writes that went to another primary have not all left yet.
+            let waits = crowded || ticket.waits();
+            place = Some(Place::new(core.stripes.clone(), token, ticket));
+            Poll::Ready((!waits).then(|| poll_unconstrained(asking.as_mut(), cx)))
         });
         match begun.await {
-            Poll::Ready(state) => state,
-            Poll::Pending => asking.await,
+            Some(Poll::Ready(state)) => state,
+            Some(Poll::Pending) => asking.await,
+            None => return Err(Found::Later),
         }
     };
     let (payload, expiry) = match state {
@@ -209,8 +275,10 @@ async fn put(
     }
 }
 
-/// Whether they are the same members on the same connections.
+/// Whether they are the same members on the same connections, in the same step of the ring.
 fn same(before: &Owners, now: &Owners) -> bool {
-    before.len() == now.len()
-        && before.iter().zip(now).all(|(before, now)| before.0 == now.0 && Arc::ptr_eq(&before.1, &now.1))
+    let same = |(before, now): (&(NodeId, Arc<Link>), &(NodeId, Arc<Link>))| {
+        before.0 == now.0 && Arc::ptr_eq(&before.1, &now.1)
+    };
+    before.step == now.step && before.all.len() == now.all.len() && before.all.iter().zip(&now.all).all(same)
 }

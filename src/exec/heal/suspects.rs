@@ -101,6 +101,11 @@ impl Suspects {
         self.keys().len()
     }
 
+    /// How long what is on its way to a copy takes at most.
+    pub(super) fn settled(&self) -> Duration {
+        self.settled
+    }
+
     /// Adds a key if there is room for it.
     pub(super) fn add(&self, key: Vec<u8>) -> bool {
         let mut keys = self.keys();

@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::super::polling::poll_unconstrained;
 use super::super::reply::{Verdict, is_error, judge};
-use super::super::{Core, Snapshot};
+use super::super::{Core, InStep, Snapshot};
 use super::everywhere::{Partly, all_up};
 use crate::command::{self, OWN_KEYS, Row};
 use crate::error::{Error, ErrorKind, Outcome, Result, Retry};
@@ -53,7 +53,7 @@ fn syntax(row: &Row) -> Error {
 }
 
 async fn flush(core: Arc<Core>, row: &'static Row, mode: &'static str) -> Result<Value> {
-    let snapshot = core.snapshot.load_full();
+    let snapshot = InStep::newest(&core);
     let phase = snapshot.topology.phase();
     if phase != Phase::Still {
         let error = Error::new(ErrorKind::Refused, format!("{} was not sent: the ring is {phase}", row.upper));
@@ -62,6 +62,11 @@ async fn flush(core: Arc<Core>, row: &'static Row, mode: &'static str) -> Result
             .with_hint("wait until the ring is still: `redis-ring watch` shows it"));
     }
     let links = all_members(&core, &snapshot, row).await?;
+    if !links.iter().all(|(_, link)| link.is_open_to(snapshot.step)) {
+        return Err(Error::new(ErrorKind::Refused, format!("{} was not sent: the ring has begun to move", row.upper))
+            .with_retry(Retry::Later)
+            .with_hint("wait until the ring is still: `redis-ring watch` shows it"));
+    }
     let scripts: Vec<Cmd> = links.iter().map(|(index, _)| script(&snapshot, *index, mode)).collect();
     let pinged = join_all(links.iter().map(|(_, link)| async { link.read(&cmd("PING"), core.read_ms).await })).await;
     if let Some(((index, _), why)) = links.iter().zip(&pinged).find_map(|(at, reply)| Some((at, refusal(reply)?))) {

@@ -21,6 +21,9 @@ pub(super) async fn run(core: &Core, first: &Arc<Snapshot>, cmd: &Cmd) -> Result
             tries.again(error).await?;
             continue;
         }
+        if !tries.counts() {
+            continue;
+        }
         let mut keys = Vec::new();
         for (member, answer) in answers {
             match answer {

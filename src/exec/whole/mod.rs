@@ -71,6 +71,16 @@ impl<'c> Tries<'c> {
         Tries { core, snapshot: Arc::clone(first), deadline }
     }
 
+    /// Whether what was asked in this try counts. If not, the ring has moved on meanwhile, and somebody who answered may not
+    /// be written any more: then it gets ready for another try at once.
+    fn counts(&mut self) -> bool {
+        if !self.core.is_past(&self.snapshot) {
+            return true;
+        }
+        self.snapshot = self.core.snapshot.load_full();
+        false
+    }
+
     /// Gets ready for another try, since somebody who did not answer may do so now.
     ///
     /// # Errors

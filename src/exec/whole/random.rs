@@ -21,7 +21,8 @@ pub(super) async fn run(core: &Core, first: &Arc<Snapshot>) -> Result<Value> {
     loop {
         let snapshot = Arc::clone(&tries.snapshot);
         match key(core, &View::of(&snapshot), tries.deadline).await {
-            Ok(value) => return Ok(value),
+            Ok(value) if tries.counts() => return Ok(value),
+            Ok(_) => {}
             Err(error) => tries.again(error).await?,
         }
     }

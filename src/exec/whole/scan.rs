@@ -144,7 +144,8 @@ pub(in crate::exec) async fn part(
     loop {
         let snapshot = Arc::clone(&tries.snapshot);
         match step(core, &View::of(&snapshot), cmd, from).await {
-            Ok(part) => return Ok(part),
+            Ok(part) if tries.counts() => return Ok(part),
+            Ok(_) => {}
             Err(error) => tries.again(error).await?,
         }
     }

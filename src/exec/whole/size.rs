@@ -44,7 +44,8 @@ pub(in crate::exec) async fn count(core: &Core, first: &Arc<Snapshot>) -> Result
         let snapshot = Arc::clone(&tries.snapshot);
         let view = View::of(&snapshot);
         match sum(core, &view).await {
-            Ok(size) => return Ok(size),
+            Ok(size) if tries.counts() => return Ok(size),
+            Ok(_) => {}
             Err(error) => tries.again(error).await?,
         }
     }

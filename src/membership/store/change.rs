@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use tokio::time::sleep;
 use zookeeper_client as zk;
 
-use super::{ATTEMPTS, Cache, Store, backoff, is_transient};
+use tokio::sync::Mutex;
+
+use super::{ATTEMPTS, Cache, Session, backoff, is_transient, read, sync};
 use crate::membership::records::{MemberRecord, RingRecord, bytes};
 use crate::membership::snapshot::Snapshot;
 use crate::placement::{Epoch, NodeId};
@@ -57,6 +59,22 @@ impl Change {
         self
     }
 
+    /// The records after this change alone, for tests of what decides on changes.
+    #[cfg(test)]
+    pub(crate) fn applied_to(self, snapshot: &Snapshot) -> Snapshot {
+        use crate::membership::Entry;
+        let mut after = snapshot.clone();
+        after.ring = self.ring;
+        after.epoch = Epoch(snapshot.epoch.0 + 1);
+        for (id, record) in self.members {
+            match record {
+                Some(record) => after.members.insert(id, Entry { version: Some(1), record: Ok(record) }),
+                None => after.members.remove(&id),
+            };
+        }
+        after
+    }
+
     /// Deletes a member's record.
     pub fn delete(&mut self, id: &NodeId) -> &mut Change {
         self.members.insert(id.clone(), None);
@@ -64,31 +82,33 @@ impl Change {
     }
 }
 
-pub(super) async fn change<F>(store: &Store, mut decide: F) -> Result<Changed>
+/// As [`Store::change`](super::Store::change), for everybody who has a session.
+pub(in crate::membership) async fn change<F>(session: &Session, cache: &Mutex<Cache>, mut decide: F) -> Result<Changed>
 where
     F: FnMut(&Snapshot) -> Result<Option<Change>>,
 {
     let mut pauses = backoff();
     let mut last = None;
     for _ in 0..ATTEMPTS {
-        let snapshot = store.snapshot().await?;
+        sync(session).await.map_err(|why| why.into_error())?;
+        let snapshot = read(session, &mut *cache.lock().await, None).await.map_err(|why| why.into_error())?;
         let Some(change) = decide(&snapshot)? else { return Ok(Changed::Nothing(snapshot.epoch)) };
-        match apply(store, &snapshot, change).await? {
+        match apply(session, &snapshot, change).await? {
             Ok(epoch) => return Ok(Changed::Made(epoch)),
             // Somebody was faster.
             Err(Failure { at: Some(0), why: zk::Error::BadVersion }) => {}
             // A record was written past the ring, so what is remembered of it is not what is there.
             Err(Failure { at: Some(_), why: zk::Error::BadVersion | zk::Error::NodeExists | zk::Error::NoNode }) => {
-                *store.cache.lock().await = Cache::default();
+                *cache.lock().await = Cache::default();
             }
             // It may have been made or not; the next snapshot tells.
-            Err(Failure { why, .. }) if is_transient(&why) && !store.ended() => last = Some(why),
-            Err(Failure { why, .. }) => return Err(store.session.error("change the ring", why)),
+            Err(Failure { why, .. }) if is_transient(&why) && !session.ended() => last = Some(why),
+            Err(Failure { why, .. }) => return Err(session.error("change the ring", why)),
         }
         sleep(pauses.next()).await;
     }
     Err(match last {
-        Some(why) => store.session.error("change the ring", why),
+        Some(why) => session.error("change the ring", why),
         None => Error::new(ErrorKind::Conflict, "others changed the ring each time this change was tried"),
     })
 }
@@ -100,9 +120,8 @@ struct Failure {
 }
 
 /// Makes the change if nothing has changed since the snapshot.
-async fn apply(store: &Store, snapshot: &Snapshot, change: Change) -> Result<std::result::Result<Epoch, Failure>> {
+async fn apply(session: &Session, snapshot: &Snapshot, change: Change) -> Result<std::result::Result<Epoch, Failure>> {
     let Change { mut ring, members } = change;
-    let session = &store.session;
     let failed = |why: zk::Error| session.error("change the ring", why);
     // All versions, not only those of this change: so a record that was written by hand is seen from now on.
     let mut versions: BTreeMap<&NodeId, i32> =

@@ -70,6 +70,33 @@ impl Store {
         Ok((ids, async move { drop(changed.await) }))
     }
 
+    /// As [`Store::live_of`], and a future that resolves when that changes, or the session has ended.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub async fn watch_live_of(&self, id: &NodeId) -> Result<(Option<Live>, impl Future<Output = ()> + Send + use<>)> {
+        let session = &self.session;
+        let path = self.live_path(id);
+        loop {
+            // Where there is a node it is watched with its data, so that both are of one moment.
+            let failed = |why| session.error("read /live", why);
+            let (live, watcher) = match session.call(session.client().get_and_watch_data(&path)).await {
+                Ok((data, stat, watcher)) => {
+                    let ours = stat.ephemeral_owner == session.id();
+                    (Some(Live { record: LiveRecord::parse(&data), ours, version: stat.version }), watcher)
+                }
+                Err(zk::Error::NoNode) => {
+                    let checked = session.call(session.client().check_and_watch_stat(&path)).await.map_err(failed)?;
+                    let (None, watcher) = checked else { continue };
+                    (None, watcher)
+                }
+                Err(why) => return Err(failed(why)),
+            };
+            let changed = Box::pin(watcher.changed());
+            return Ok((live, async move { drop(changed.await) }));
+        }
+    }
+
     /// Creates a member's node, which lives as long as this store's session.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod change;
 mod init;
+mod lead;
 mod live;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+pub(super) use change::change;
 pub use change::{Change, Changed};
 pub use live::Live;
 
@@ -93,7 +95,7 @@ impl Store {
     where
         F: FnMut(&Snapshot) -> Result<Option<Change>>,
     {
-        change::change(self, decide).await
+        change::change(&self.session, &self.cache, decide).await
     }
 
     /// Resolves when `/ring` has changed, or the session has ended, since this future was made.

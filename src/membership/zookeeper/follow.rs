@@ -1,17 +1,21 @@
 //! Follows the ring: an event means "read again", and whatever happens to ZooKeeper, the last topology stays.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use futures_util::FutureExt as _;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use zookeeper_client as zk;
 
 use super::backoff::Backoff;
 use super::read::{Cache, ReadError, Watches, read, sync};
 use super::session::{Session, Target};
+use crate::membership::arbiter::{Arbiter, Call, Desk, Fence, Fenced};
+use crate::membership::fence::{Judged, Words, judge};
 use crate::membership::snapshot::Snapshot;
-use crate::membership::{Source, View};
+use crate::membership::store::{Changed, change};
+use crate::membership::{Hints, Source, View};
 use crate::placement::{Config, Epoch, Topology};
 use crate::{Error, ErrorKind, Result};
 
@@ -21,11 +25,14 @@ pub(crate) struct Follower {
     /// `None` while there is no session.
     session: Option<Session>,
     state: Option<zk::StateWatcher>,
-    cache: Cache,
+    cache: Mutex<Cache>,
     watches: Watches,
     shown: Shown,
-    views: watch::Sender<Arc<View>>,
-    refresh: Arc<Notify>,
+    desk: Desk,
+    hints: Arc<Hints>,
+    /// Whether somebody has asked for a read, and when the next of those may begin.
+    asked: bool,
+    not_before: Instant,
 }
 
 /// What the current view was built from.
@@ -39,7 +46,7 @@ struct Shown {
 ///
 /// # Errors
 /// As [`crate::membership::Membership::open`].
-pub(crate) async fn open(target: Target, refresh: Arc<Notify>) -> Result<(watch::Receiver<Arc<View>>, Follower)> {
+pub(crate) async fn open(target: Target, refresh: Arc<Notify>, hints: Arc<Hints>) -> Result<(Arbiter, Follower)> {
     let deadline = Instant::now() + target.options.open_timeout;
     let mut session = target.connect(deadline).await?;
     let mut cache = Cache::default();
@@ -73,11 +80,12 @@ pub(crate) async fn open(target: Target, refresh: Arc<Notify>) -> Result<(watch:
     };
     let topology = build(snapshot.clone(), None).await?;
     let view = View { topology: Arc::new(topology), source: Source::Live };
-    let (views, receiver) = watch::channel(Arc::new(view));
+    let (arbiter, desk) = Arbiter::new(view, refresh);
     let shown = Shown::of(&snapshot);
     let state = Some(session.client().state_watcher());
-    let session = Some(session);
-    Ok((receiver, Follower { target, session, state, cache, watches, shown, views, refresh }))
+    let (session, cache) = (Some(session), Mutex::new(cache));
+    let not_before = Instant::now();
+    Ok((arbiter, Follower { target, session, state, cache, watches, shown, desk, hints, asked: false, not_before }))
 }
 
 async fn first(
@@ -111,8 +119,12 @@ async fn build(snapshot: Snapshot, older: Option<Arc<View>>) -> Result<Topology>
 
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
-/// However often a refresh is asked for, ZooKeeper is asked no more often.
-const REFRESH_EVERY: Duration = Duration::from_millis(50);
+/// Reads that are asked for take one part in so many of the time, within these bounds: where replies differ all the time,
+/// somebody asks all the time, and whoever asks waits. A ZooKeeper that is busy answers later, and so is asked less.
+const READING: u32 = 10;
+const READ_EVERY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
+/// How long a fence is tried: whoever asked for it has gone on by then.
+const FENCING: Duration = Duration::from_secs(1);
 
 /// Why to read again.
 enum Trigger {
@@ -120,6 +132,10 @@ enum Trigger {
     Changed,
     /// Somebody doubts that the view is the newest.
     Asked,
+    /// A member is to be taken out.
+    Fence(Call),
+    /// A server keeps newer records.
+    Offered(Snapshot),
     /// The session's state changed.
     State(zk::SessionState),
 }
@@ -129,17 +145,13 @@ impl Follower {
     pub(crate) async fn run(mut self) {
         let mut retry = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
         let mut retry_at = None;
-        let mut asked_at: Option<Instant> = None;
         if self.session.as_ref().is_some_and(|session| session.client().state() == zk::SessionState::Disconnected) {
             // Lost since the first read; the state's watcher tells only of changes from now on.
             self.show_stale();
         }
         loop {
             let trigger = match &self.session {
-                None => {
-                    self.reconnect().await;
-                    Trigger::Asked
-                }
+                None => self.reconnect().await,
                 Some(_) => self.wait(retry_at).await,
             };
             let catch_up = match trigger {
@@ -156,16 +168,37 @@ impl Follower {
                     continue;
                 }
                 Trigger::State(_) => true,
+                Trigger::Fence(call) => {
+                    self.fence(call).await;
+                    continue;
+                }
+                Trigger::Offered(snapshot) => {
+                    self.take_over(snapshot).await;
+                    continue;
+                }
                 Trigger::Asked => {
-                    if let Some(before) = asked_at {
-                        sleep_until(before + REFRESH_EVERY).await;
-                    }
-                    asked_at = Some(Instant::now());
+                    self.asked = false;
                     true
                 }
                 Trigger::Changed => false,
             };
-            retry_at = match self.update(catch_up).await {
+            let began = Instant::now();
+            // Calls wait while ZooKeeper is away, and a server may know more.
+            let newer = newer(Arc::clone(&self.hints), self.shown.founded_at, self.shown.epoch);
+            let updated = tokio::select! {
+                biased;
+                updated = self.update(catch_up) => updated,
+                snapshot = newer => {
+                    self.take_over(snapshot).await;
+                    // There is a read that has not come to its end.
+                    self.asked = true;
+                    continue;
+                }
+            };
+            if catch_up {
+                self.not_before = Instant::now() + (began.elapsed() * READING).clamp(READ_EVERY.0, READ_EVERY.1);
+            }
+            retry_at = match updated {
                 Ok(()) => {
                     retry.reset();
                     None
@@ -190,7 +223,8 @@ impl Follower {
 
     /// Waits until there is a reason to read again.
     async fn wait(&mut self, retry_at: Option<Instant>) -> Trigger {
-        let Follower { state, watches, refresh, .. } = self;
+        let Follower { state, watches, desk, asked, not_before, hints, shown, .. } = self;
+        let newer = newer(Arc::clone(hints), shown.founded_at, shown.epoch);
         let state = async {
             match state {
                 Some(state) => state.changed().await,
@@ -204,45 +238,157 @@ impl Follower {
             }
         };
         let Watches { ring, config } = watches;
+        let Desk { refresh, calls, .. } = desk;
+        // That somebody has asked is kept, also when something else comes first.
+        let reading = async {
+            if !*asked {
+                refresh.notified().await;
+                *asked = true;
+            }
+            sleep_until(*not_before).await;
+            // Whoever asked meanwhile is answered by the same read.
+            let _ = refresh.notified().now_or_never();
+        };
+        let fencing = async {
+            match calls.recv().await {
+                Some(call) => call,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             // The end of a session fires its watches as well: what to do about it is decided first.
             biased;
             state = state => Trigger::State(state),
             () = fired(ring) => Trigger::Changed,
             () = fired(config) => Trigger::Changed,
-            () = refresh.notified() => Trigger::Asked,
+            call = fencing => Trigger::Fence(call),
+            snapshot = newer => Trigger::Offered(snapshot),
+            () = reading => Trigger::Asked,
             () = retry => Trigger::Changed,
         }
     }
 
-    /// Opens a new session, for as long as it takes.
-    async fn reconnect(&mut self) {
-        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
-        loop {
-            match self.target.connect_once().await {
-                Ok(session) => {
-                    tracing::info!(root = %self.target.root, "a new session with ZooKeeper");
-                    self.state = Some(session.client().state_watcher());
-                    self.session = Some(session);
-                    return;
+    /// Opens a new session, for as long as it takes, unless a server knows more meanwhile.
+    async fn reconnect(&mut self) -> Trigger {
+        let target = self.target.clone();
+        let connecting = async {
+            let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
+            loop {
+                match target.connect_once().await {
+                    Ok(session) => return session,
+                    Err(error) => tracing::debug!(%error, "ZooKeeper is still lost"),
                 }
-                Err(error) => tracing::debug!(%error, "ZooKeeper is still lost"),
+                tokio::time::sleep(backoff.next()).await;
             }
-            tokio::time::sleep(backoff.next()).await;
+        };
+        tokio::select! {
+            biased;
+            session = connecting => {
+                tracing::info!(root = %self.target.root, "a new session with ZooKeeper");
+                self.state = Some(session.client().state_watcher());
+                self.session = Some(session);
+                Trigger::Asked
+            }
+            snapshot = newer(Arc::clone(&self.hints), self.shown.founded_at, self.shown.epoch) => {
+                Trigger::Offered(snapshot)
+            }
+        }
+    }
+
+    /// Publishes the ring that a server keeps. Whether changes are seen is another question.
+    async fn take_over(&mut self, snapshot: Snapshot) {
+        let older = self.desk.views.borrow().clone();
+        let shown = Shown::of(&snapshot);
+        let built = match snapshot.usable() {
+            Ok(()) => build(snapshot, Some(Arc::clone(&older))).await,
+            Err(error) => Err(error),
+        };
+        match built {
+            Ok(topology) => {
+                tracing::info!(
+                    epoch = %topology.epoch(), step = %topology.step(), phase = %topology.phase(),
+                    root = %self.target.root, "a new topology, as a server keeps it"
+                );
+                self.shown = shown;
+                let view = View { topology: Arc::new(topology), source: older.source };
+                self.desk.views.send_replace(Arc::new(view));
+            }
+            Err(error) => tracing::warn!(%error, "a server keeps records of the ring that cannot be used"),
+        }
+    }
+
+    /// Takes a member out, and publishes the ring without it before it says so.
+    async fn fence(&mut self, call: Call) {
+        let Call { fence, done } = call;
+        // Whoever asked has given up, and has said so to its own caller.
+        if done.is_closed() {
+            return;
+        }
+        let answer = match timeout(FENCING, self.fenced(&fence)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::new(ErrorKind::Unreachable, "ZooKeeper did not answer in time")),
+        };
+        let _ = done.send(answer);
+    }
+
+    async fn fenced(&mut self, fence: &Fence) -> Result<Fenced> {
+        let Some(session) = &self.session else {
+            return Err(Error::new(ErrorKind::Unreachable, "there is no session with ZooKeeper"));
+        };
+        let mut forbidden = None;
+        let changed = change(session, &self.cache, |snapshot| {
+            forbidden = None;
+            let words = Words { reason: &fence.reason, by: &fence.by, now_ms: unix_ms() };
+            match judge(snapshot, &fence.id, Some(fence.generation), words)? {
+                Judged::Fence(change) => Ok(Some(change)),
+                Judged::Out => Ok(None),
+                Judged::Forbidden(guard) => {
+                    forbidden = Some(guard);
+                    Ok(None)
+                }
+            }
+        });
+        let changed = changed.await?;
+        // The same session never sees less than what it has changed.
+        self.update(false).await.map_err(ReadError::into_error)?;
+        match forbidden {
+            Some(guard) => {
+                tracing::warn!(member = %fence.id, guard, "a member that misses writes is not fenced");
+                Ok(Fenced::Forbidden(guard))
+            }
+            None => {
+                if let Changed::Made(epoch) = changed {
+                    tracing::warn!(member = %fence.id, %epoch, reason = %fence.reason, "fenced");
+                }
+                Ok(Fenced::Out)
+            }
         }
     }
 
     /// Reads the ring and publishes what is new.
     async fn update(&mut self, catch_up: bool) -> std::result::Result<(), ReadError> {
+        let number = self.desk.reads.borrow().begun + u64::from(catch_up);
+        if catch_up {
+            self.desk.reads.send_modify(|reads| reads.begun = number);
+        }
+        self.look(catch_up).await?;
+        if catch_up {
+            self.desk.reads.send_modify(|reads| reads.done = number);
+        }
+        Ok(())
+    }
+
+    async fn look(&mut self, catch_up: bool) -> std::result::Result<(), ReadError> {
         let Some(session) = &self.session else { return Ok(()) };
         if catch_up {
             sync(session).await?;
         }
-        let mut snapshot = read(session, &mut self.cache, Some(&mut self.watches)).await?;
+        let cache = self.cache.get_mut();
+        let mut snapshot = read(session, cache, Some(&mut self.watches)).await?;
         if self.shown.is_newer_than(&snapshot) {
             // A server that is behind: going back would unfence a member.
             sync(session).await?;
-            snapshot = read(session, &mut self.cache, Some(&mut self.watches)).await?;
+            snapshot = read(session, cache, Some(&mut self.watches)).await?;
             if self.shown.is_newer_than(&snapshot) {
                 let message = "ZooKeeper shows an older ring than before";
                 return Err(ReadError::Transient(Error::new(ErrorKind::Membership, message)));
@@ -259,7 +405,7 @@ impl Follower {
             self.show_live();
             return Ok(());
         }
-        let older = self.views.borrow().clone();
+        let older = self.desk.views.borrow().clone();
         let topology = build(snapshot, Some(older)).await.map_err(ReadError::Lasting)?;
         tracing::info!(
             epoch = %topology.epoch(), step = %topology.step(), phase = %topology.phase(),
@@ -267,12 +413,12 @@ impl Follower {
         );
         self.shown = shown;
         let view = View { topology: Arc::new(topology), source: Source::Live };
-        self.views.send_replace(Arc::new(view));
+        self.desk.views.send_replace(Arc::new(view));
         Ok(())
     }
 
     fn show_stale(&self) {
-        self.views.send_if_modified(|view| match view.source {
+        self.desk.views.send_if_modified(|view| match view.source {
             Source::Stale { .. } => false,
             Source::Live => {
                 let source = Source::Stale { since: Instant::now() };
@@ -283,13 +429,25 @@ impl Follower {
     }
 
     fn show_live(&self) {
-        self.views.send_if_modified(|view| match view.source {
+        self.desk.views.send_if_modified(|view| match view.source {
             Source::Live => false,
             Source::Stale { .. } => {
                 *view = Arc::new(View { topology: view.topology.clone(), source: Source::Live });
                 true
             }
         });
+    }
+}
+
+/// Waits for records that a server keeps and that are newer than these. Others tell nothing: an epoch counts only within
+/// one founding. Cancel safe.
+async fn newer(hints: Arc<Hints>, founded_at: i64, epoch: Epoch) -> Snapshot {
+    loop {
+        match Snapshot::from_json(&hints.offered().await) {
+            Ok(snapshot) if snapshot.founded_at == founded_at && snapshot.epoch > epoch => return snapshot,
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "a server keeps something else than the ring's records"),
+        }
     }
 }
 
@@ -302,6 +460,12 @@ async fn fired(watch: &mut Option<super::read::Watch>) {
         }
         None => std::future::pending().await,
     }
+}
+
+/// For people.
+fn unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Shown {

@@ -1,0 +1,271 @@
+//! A write is acknowledged only when no reader may ask whoever missed it.
+//!
+//! An owner that misses a write is asked whether it lives. One that does gets the state of the keys from their primary; any
+//! other is taken out of the ring for everybody, by one change in ZooKeeper. Readers that do not know of that yet go on to ask
+//! it for a moment, so the acknowledgement waits until it is known to be closed, or for as long as clients may lag behind.
+//!
+//! With fixed membership nobody can be taken out: a miss is counted and told the other servers (see [`super::report`]).
+
+mod arbitrate;
+mod debts;
+mod judge;
+mod wait_out;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::time::Instant;
+
+use super::heal::{self, Unrepaired};
+use super::{Core, Snapshot, report};
+use crate::error::{Error, ErrorKind, Outcome, Retry};
+use crate::membership::Arbiter;
+use crate::placement::{Generation, MemberIndex, NodeId, State, Token};
+use crate::policy::Unfenced;
+
+pub(super) use arbitrate::{Ruling, arbitrate};
+use debts::Debts;
+use judge::{Judging, Verdict};
+pub(super) use wait_out::{Lapse, last_end, wait_out};
+
+/// What a client of a ring in ZooKeeper has beside its connections.
+#[derive(Debug)]
+pub(crate) struct Fences {
+    arbiter: Arbiter,
+    /// Who says so, in the records of those that are fenced.
+    by: String,
+    unfenced: Unfenced,
+    judging: Judging,
+    debts: Arc<Debts>,
+}
+
+impl Fences {
+    pub(super) fn new(arbiter: Arbiter, by: String, unfenced: Unfenced) -> Fences {
+        Fences { arbiter, by, unfenced, judging: Judging::default(), debts: Arc::default() }
+    }
+
+    /// Pays what is owed, for as long as the future is not dropped.
+    pub(super) fn keep_paying(&self, core: Weak<Core>) -> impl Future<Output = ()> + Send + use<> {
+        debts::keep_paying(core, Arc::clone(&self.debts))
+    }
+}
+
+impl Core {
+    /// Whether the ring that this client uses is the newest, as it was read after this call. Nothing is newer than a fixed
+    /// ring.
+    pub(super) async fn is_newest(&self) -> bool {
+        let Some(fences) = &self.fences else { return true };
+        if fences.arbiter.sync(self.options.connect.timeouts.write).await.is_err() {
+            return false;
+        }
+        judge::adopted(self, fences).await;
+        true
+    }
+}
+
+/// An owner that has missed a write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Miss {
+    pub(super) owner: MemberIndex,
+    pub(super) why: Why,
+    /// Whether it was the one that the command was sent to first.
+    pub(super) first: bool,
+}
+
+impl Miss {
+    pub(super) fn of_copy(owner: MemberIndex, why: Why) -> Miss {
+        Miss { owner, why, first: false }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It was not sent there, or not answered.
+    Silent,
+    /// The server answered that it cannot write, or may not.
+    CannotWrite,
+}
+
+/// What was missed.
+pub(super) struct Missed {
+    pub(super) misses: Vec<Miss>,
+    pub(super) tokens: Vec<Token>,
+    pub(super) keys: Vec<Vec<u8>>,
+    pub(super) command: &'static str,
+}
+
+/// How a write stands when all that missed it have been seen to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// Whoever may be read has it.
+    Done,
+    /// Its primary missed it, and is well: what may be executed twice is to be sent again.
+    Again,
+}
+
+/// Between two attempts to find out about a member.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Sees to those that missed a write which others have. Its caller is to be told of success only after this.
+///
+/// # Errors
+/// With outcome unknown, when somebody may still read a member that lacks it.
+pub(super) async fn settle(core: &Arc<Core>, snapshot: &Snapshot, missed: &Missed) -> Result<Settled, Error> {
+    let Some(fences) = &core.fences else {
+        for miss in &missed.misses {
+            report::missed(core, snapshot, snapshot.seat(miss.owner).node.id(), missed.command);
+        }
+        return Ok(Settled::Done);
+    };
+    let each = missed.misses.iter().map(|miss| one(core, fences, snapshot, *miss, missed));
+    let settled = try_join_all(each).await?;
+    Ok(if settled.contains(&Settled::Again) { Settled::Again } else { Settled::Done })
+}
+
+async fn one(
+    core: &Arc<Core>,
+    fences: &Fences,
+    snapshot: &Snapshot,
+    miss: Miss,
+    missed: &Missed,
+) -> Result<Settled, Error> {
+    let member = snapshot.topology.member(miss.owner);
+    let (id, generation) = (&member.id, member.generation);
+    let token = missed.tokens.first().copied().unwrap_or(Token(0));
+    let owns = snapshot.topology.writers(token).any(|writer| writer == miss.owner);
+    // A member that is being filled takes everything from its agent; what one key is now nobody else gives it.
+    let mut cannot_write = miss.why == Why::CannotWrite || !owns;
+    tracing::debug!(node = %id, epoch = %snapshot.topology.epoch(), command = missed.command, "a write was missed");
+    if !cannot_write && fences.debts.is_hopeless(fences, id, generation) {
+        fences.accept(core, snapshot, miss.owner, &missed.keys);
+        return Ok(Settled::Done);
+    }
+    let until = Instant::now() + core.options.connect.timeouts.write;
+    loop {
+        let why = match judge::verdict(core, id, generation, cannot_write).await {
+            Verdict::Out => return Ok(Settled::Done),
+            Verdict::Alive if miss.first => return Ok(Settled::Again),
+            Verdict::Alive => match heal::repair(core, id, &missed.keys).await {
+                Ok(()) => {
+                    core.counters.repaired_writes.add_one();
+                    return Ok(Settled::Done);
+                }
+                Err(Unrepaired::Never) => {
+                    cannot_write = true;
+                    None
+                }
+                Err(Unrepaired::Later) => None,
+            },
+            Verdict::Unfenced(why) => {
+                if fences.unfenced == Unfenced::Accept {
+                    fences.accept(core, snapshot, miss.owner, &missed.keys);
+                    return Ok(Settled::Done);
+                }
+                return Err(missing(core, id, missed.command, Some(why)));
+            }
+            Verdict::Kept(why) => Some(why),
+        };
+        if Instant::now() >= until {
+            return Err(missing(core, id, missed.command, why));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+impl Fences {
+    /// The ring is read with what this member lacks until that is made good.
+    fn accept(&self, core: &Core, snapshot: &Snapshot, owner: MemberIndex, keys: &[Vec<u8>]) {
+        let member = snapshot.topology.member(owner);
+        core.counters.missed_writes.add_one();
+        core.counters.debts.add_one();
+        // Here at least it is read only where there is nobody else.
+        snapshot.seat(owner).node.missed_a_write();
+        self.debts.add(&member.id, member.generation, keys);
+    }
+}
+
+/// Brings about that the first owner of a token is connected, or is not the first any more: nobody else may decide what a
+/// write does. To be called when it is not.
+///
+/// # Errors
+/// Why it is neither. Nothing was sent.
+pub(super) async fn primary(core: &Arc<Core>, token: Token) -> Result<(), Error> {
+    let Some(fences) = &core.fences else { return Ok(()) };
+    let snapshot = core.snapshot.load_full();
+    let Some(first) = snapshot.topology.writers(token).next() else { return Ok(()) };
+    let seat = snapshot.seat(first);
+    if seat.node.link().is_some_and(|link| link.is_open()) {
+        return Ok(());
+    }
+    stand_aside(core, fences, &snapshot, first, Why::Silent).await
+}
+
+/// Has a primary that could not execute something either do so next time, or be the primary no more.
+///
+/// # Errors
+/// Why it is neither. What it was sent it has not executed.
+pub(super) async fn refused(core: &Arc<Core>, snapshot: &Snapshot, primary: MemberIndex) -> Result<(), Error> {
+    let Some(fences) = &core.fences else { return Ok(()) };
+    stand_aside(core, fences, snapshot, primary, Why::CannotWrite).await
+}
+
+async fn stand_aside(
+    core: &Arc<Core>,
+    fences: &Fences,
+    snapshot: &Snapshot,
+    primary: MemberIndex,
+    why: Why,
+) -> Result<(), Error> {
+    let member = snapshot.topology.member(primary);
+    match judge::verdict(core, &member.id, member.generation, why == Why::CannotWrite).await {
+        Verdict::Out | Verdict::Alive => Ok(()),
+        Verdict::Unfenced(_) if fences.unfenced == Unfenced::Accept => {
+            fences.accept(core, snapshot, primary, &[]);
+            Ok(())
+        }
+        Verdict::Unfenced(why) | Verdict::Kept(why) => Err(why),
+    }
+}
+
+/// A primary was sent something that depends on what is there, and did not answer. Whether it counts no more, whatever it
+/// has done: then it may be sent to the next primary.
+///
+/// # Errors
+/// Why nobody can tell.
+pub(super) async fn counts_no_more(core: &Arc<Core>, id: &NodeId, generation: Generation) -> Result<bool, Error> {
+    if core.fences.is_none() {
+        return Ok(false);
+    }
+    match judge::verdict(core, id, generation, false).await {
+        Verdict::Out => Ok(true),
+        Verdict::Alive => Ok(false),
+        Verdict::Unfenced(why) | Verdict::Kept(why) => Err(why),
+    }
+}
+
+/// Whether a life of a member is read or written in a topology.
+fn is_used(snapshot: &Snapshot, id: &NodeId, generation: Generation) -> Option<MemberIndex> {
+    let (index, member) = snapshot.topology.find(id)?;
+    let used = match member.state {
+        State::Up | State::Joining => member.generation == generation,
+        State::Down => false,
+    };
+    used.then_some(index)
+}
+
+/// Somebody may read a member that lacks the write.
+#[cold]
+fn missing(core: &Core, id: &NodeId, command: &str, why: Option<Error>) -> Error {
+    core.counters.unknown_writes.add_one();
+    let kind = why.as_ref().map_or(ErrorKind::Timeout, Error::kind);
+    let error = Error::new(kind, format!("{id} has missed {command}, which others have, and is still read"))
+        .with_outcome(Outcome::Unknown)
+        .with_retry(Retry::Later);
+    let hint = why.as_ref().and_then(Error::hint);
+    let error = error.with_hint(hint.unwrap_or("send it again when all its owners answer, if twice does no harm"));
+    match why {
+        Some(why) => error.with_source(why),
+        None => error,
+    }
+}

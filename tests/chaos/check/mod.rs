@@ -1,0 +1,141 @@
+//! What must hold of a history.
+
+mod cells;
+mod lists;
+mod lives;
+mod locks;
+pub mod proof;
+
+use std::collections::BTreeMap;
+
+use crate::history::{Act, End, Op, Workload};
+
+/// A promise that was not kept.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub kind: Kind,
+    pub workload: Option<Workload>,
+    /// When the operation began that shows it; zero for what is seen at the end.
+    pub at: u64,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An acknowledged write is not there at the end.
+    Lost,
+    /// A read, or a reply, that cannot be right.
+    Wrong,
+    /// A read that failed.
+    FailedRead,
+    /// An error said that it was not executed, and it was.
+    Executed,
+    /// A lock had two owners.
+    HeldTwice,
+    /// Something took longer than anything may.
+    Hung,
+    /// The owners of a key hold different things at the end.
+    Differs,
+    /// The ring did not become whole again.
+    NotWhole,
+    /// A fault met no traffic, or a checker saw too little.
+    TooLittle,
+}
+
+/// What the checkers found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    pub violations: Vec<Violation>,
+    /// How many operations each workload's checker has judged.
+    pub events: BTreeMap<Workload, usize>,
+    /// What is measured and not promised.
+    pub measured: BTreeMap<&'static str, usize>,
+}
+
+impl Findings {
+    pub fn add(&mut self, other: Findings) {
+        self.violations.extend(other.violations);
+        for (workload, count) in other.events {
+            *self.events.entry(workload).or_default() += count;
+        }
+        for (what, count) in other.measured {
+            *self.measured.entry(what).or_default() += count;
+        }
+    }
+
+    fn violated(&mut self, kind: Kind, op: &Op, text: impl Into<String>) {
+        let Op { client, cell, act, begun, ended, end, .. } = op;
+        let text = format!(
+            "{}: {cell}, client {client}, {act:?} → {end:?}, {:.3} to {:.3} s",
+            text.into(),
+            seconds(*begun),
+            seconds(*ended)
+        );
+        self.violations.push(Violation { kind, workload: Some(op.workload), at: op.begun, text });
+    }
+}
+
+pub fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+/// Judges all operations of a round. `settled` is when the last fault was healed and nobody wrote any more: what is read
+/// later shows what was lost for good.
+pub fn history(ops: &[Op], settled: u64) -> Findings {
+    let mut findings = Findings::default();
+    let mut cells: BTreeMap<(Workload, &str), Vec<&Op>> = BTreeMap::new();
+    for op in ops {
+        cells.entry((op.workload, &op.cell)).or_default().push(op);
+        *findings.events.entry(op.workload).or_default() += 1;
+        if op.error() == Some("hangs") {
+            findings.violated(Kind::Hung, op, "it hangs");
+        }
+        if let End::Nonsense(_) = op.end {
+            findings.violated(Kind::Wrong, op, "an answer that nobody can have written");
+        } else if op.act.is_read() && !op.is_done() {
+            findings.violated(Kind::FailedRead, op, "a read failed");
+        }
+    }
+    for ((workload, _), mut ops) in cells {
+        ops.sort_by_key(|op| op.begun);
+        let judge = match workload {
+            Workload::Append | Workload::Shared => lists::judge,
+            Workload::Set | Workload::Delete | Workload::Expiry => lives::judge,
+            Workload::Lock => locks::judge,
+            Workload::Register
+            | Workload::Counter
+            | Workload::Field
+            | Workload::Pipeline
+            | Workload::Multi
+            | Workload::Script => cells::judge,
+        };
+        judge(&mut findings, &ops, settled);
+    }
+    findings
+}
+
+/// When what is seen is missing at the end it is lost; before, the read is wrong.
+fn missing(op: &Op, settled: u64) -> Kind {
+    if op.begun >= settled { Kind::Lost } else { Kind::Wrong }
+}
+
+/// Times of operations, to count how many ended before a moment.
+#[derive(Default)]
+struct Times(Vec<u64>);
+
+impl Times {
+    fn of(ops: &[&Op], which: impl Fn(&Op) -> bool, time: impl Fn(&Op) -> u64) -> Times {
+        let mut times: Vec<u64> = ops.iter().filter(|op| which(op)).map(|op| time(op)).collect();
+        times.sort_unstable();
+        Times(times)
+    }
+
+    /// How many are not later than this.
+    fn until(&self, moment: u64) -> u64 {
+        self.0.partition_point(|time| *time <= moment) as u64
+    }
+}
+
+fn is_add(op: &Op) -> bool {
+    op.act == Act::Add
+}

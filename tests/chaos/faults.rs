@@ -1,0 +1,214 @@
+//! The faults: each on one member, each of bounded length.
+
+use std::time::Duration;
+
+use redis_ring::local::RedisServer;
+use tokio::time::sleep;
+
+use crate::client::Client;
+use crate::history::now;
+use crate::ring::{Member, Ring};
+use crate::support::{FaultProxy, Mode};
+
+/// What a server comes back with after a SIGKILL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum With {
+    Nothing,
+    /// What it held a moment before.
+    OldData,
+    /// All that it executed.
+    Commands,
+}
+
+/// Whom a fault of the network concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    Everybody,
+    OneClient,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Connections are reset and refused.
+    Refuse,
+    /// Nothing passes either way; what was sent arrives when it is over.
+    Drop,
+    /// Requests pass, replies do not, until it is over.
+    DropReplies,
+    Delay,
+    /// Connections are reset, several times.
+    Cut,
+}
+
+/// One kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Kill(With),
+    Stop,
+    Net(Network, Whom),
+}
+
+const LATER: Duration = Duration::from_millis(50);
+const BETWEEN_CUTS: Duration = Duration::from_millis(250);
+/// How old the data is that a server comes back with.
+const AGE: Duration = Duration::from_millis(700);
+
+impl Fault {
+    /// Every kind once: the fixed cycle.
+    pub const CYCLE: [Fault; 14] = [
+        Fault::Kill(With::Nothing),
+        Fault::Net(Network::Drop, Whom::OneClient),
+        Fault::Stop,
+        Fault::Net(Network::Refuse, Whom::Everybody),
+        Fault::Kill(With::OldData),
+        Fault::Net(Network::Delay, Whom::OneClient),
+        Fault::Net(Network::Cut, Whom::Everybody),
+        Fault::Net(Network::DropReplies, Whom::OneClient),
+        Fault::Kill(With::Commands),
+        Fault::Net(Network::Drop, Whom::Everybody),
+        Fault::Net(Network::Refuse, Whom::OneClient),
+        Fault::Net(Network::Delay, Whom::Everybody),
+        Fault::Net(Network::DropReplies, Whom::Everybody),
+        Fault::Net(Network::Cut, Whom::OneClient),
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Kill(With::Nothing) => "kill-empty",
+            Fault::Kill(With::OldData) => "kill-old-rdb",
+            Fault::Kill(With::Commands) => "kill-aof",
+            Fault::Stop => "stop",
+            Fault::Net(network, whom) => match (network, whom) {
+                (Network::Refuse, Whom::Everybody) => "refuse",
+                (Network::Refuse, Whom::OneClient) => "refuse-one",
+                (Network::Drop, Whom::Everybody) => "drop",
+                (Network::Drop, Whom::OneClient) => "drop-one",
+                (Network::DropReplies, Whom::Everybody) => "drop-replies",
+                (Network::DropReplies, Whom::OneClient) => "drop-replies-one",
+                (Network::Delay, Whom::Everybody) => "delay",
+                (Network::Delay, Whom::OneClient) => "delay-one",
+                (Network::Cut, Whom::Everybody) => "cut",
+                (Network::Cut, Whom::OneClient) => "cut-one",
+            },
+        }
+    }
+
+    pub fn find(name: &str) -> Option<Fault> {
+        Self::CYCLE.into_iter().find(|fault| fault.name() == name)
+    }
+
+    /// Whether one client alone is concerned.
+    pub fn is_of_one(self) -> bool {
+        matches!(self, Fault::Net(_, Whom::OneClient))
+    }
+
+    /// How long it lasts: from a moment to longer than every timeout.
+    pub fn length(self, rng: &mut fastrand::Rng, longest: Duration) -> Duration {
+        let ms = match self {
+            // At once, before anybody needs to notice, or later.
+            Fault::Kill(_) if rng.u8(..4) == 0 => 0,
+            Fault::Kill(_) => rng.u64(200..4000),
+            Fault::Stop => [200, 700, 1500, 5000, 20_000][rng.usize(..5)] + rng.u64(..200),
+            Fault::Net(..) => rng.u64(200..5000),
+        };
+        Duration::from_millis(ms).min(longest)
+    }
+}
+
+/// A fault that was made.
+#[derive(Debug, Clone)]
+pub struct Window {
+    pub fault: Fault,
+    pub member: usize,
+    /// The only client that it concerns.
+    pub client: Option<usize>,
+    pub begun: u64,
+    /// When the server, or the network, was well again.
+    pub ended: u64,
+    /// When the ring was whole again.
+    pub whole: u64,
+}
+
+/// Makes a fault and ends it.
+pub async fn make(fault: Fault, ring: &Ring, member: usize, client: &Client, length: Duration) -> Window {
+    let target = &ring.members[member];
+    let server = &target.server;
+    let begun;
+    match fault {
+        Fault::Kill(with) => {
+            prepare(target, with).await;
+            begun = now();
+            server.kill();
+            sleep(length).await;
+            server.restart_async().await.expect("the server comes back");
+            if with == With::Commands {
+                target.stop_appending().await;
+            }
+        }
+        Fault::Stop => {
+            begun = now();
+            hang(server, length).await;
+        }
+        Fault::Net(network, whom) => {
+            let pid = (whom == Whom::OneClient).then(|| client.pid());
+            begun = now();
+            disturb(target.proxy.as_ref().expect("a proxy"), network, pid, length).await;
+        }
+    }
+    let client = fault.is_of_one().then_some(client.number);
+    let ended = now();
+    Window { fault, member, client, begun, ended, whole: ended }
+}
+
+async fn prepare(member: &Member, with: With) {
+    match with {
+        With::Nothing => member.forget(),
+        With::OldData => {
+            member.save().await;
+            sleep(AGE).await;
+        }
+        With::Commands => member.append_to_file().await,
+    }
+}
+
+async fn hang(server: &RedisServer, length: Duration) {
+    server.stop().expect("the server stops");
+    sleep(length).await;
+    server.cont().expect("the server goes on");
+}
+
+async fn disturb(proxy: &FaultProxy, network: Network, pid: Option<u32>, length: Duration) {
+    let set = async |mode: Option<Mode>| match pid {
+        Some(pid) => proxy.set_for(pid, mode).await,
+        None => proxy.set(mode.unwrap_or_default()).await,
+    };
+    let cut = async || match pid {
+        Some(pid) => proxy.cut_for(pid).await,
+        None => proxy.cut().await,
+    };
+    match network {
+        Network::Refuse => {
+            set(Some(Mode::Refuse)).await;
+            cut().await;
+            sleep(length).await;
+            set(None).await;
+        }
+        Network::Drop | Network::DropReplies | Network::Delay => {
+            let mode = match network {
+                Network::DropReplies => Mode::HoldReplies,
+                Network::Delay => Mode::Delay { requests: LATER, replies: LATER },
+                Network::Drop | Network::Refuse | Network::Cut => Mode::Stall,
+            };
+            set(Some(mode)).await;
+            sleep(length).await;
+            set(None).await;
+        }
+        Network::Cut => {
+            let cuts = length.as_millis() / BETWEEN_CUTS.as_millis() + 1;
+            for _ in 0..cuts {
+                cut().await;
+                sleep(BETWEEN_CUTS).await;
+            }
+        }
+    }
+}

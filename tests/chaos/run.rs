@@ -1,0 +1,305 @@
+//! One run: a ring, clients, and rounds of faults under load.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use redis_ring::RingClient;
+
+use crate::check::{self, Findings, Kind, Violation};
+use crate::client::{Client, Order, Report, Round};
+use crate::faults::{self, Fault, Window};
+use crate::history::{self, Op, Workload, now};
+use crate::last;
+use crate::report::{self, Rows};
+use crate::ring::{Ring, Shape};
+use crate::workloads::Space;
+
+/// Who there is, and what they do.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    pub members: usize,
+    pub clients: usize,
+    /// Of each client.
+    pub workers: usize,
+    /// Operations a second of each worker.
+    pub rate: f64,
+    /// Plain operations only, to be measured.
+    pub plain: bool,
+    /// Whether there are proxies, which faults of the network need.
+    pub proxied: bool,
+    /// What all do without.
+    pub sabotage: Option<&'a str>,
+}
+
+impl Setup<'_> {
+    /// All workloads. A debug build on two cores shares them with the servers.
+    pub const CHAOS: Setup<'static> =
+        Setup { members: 5, clients: 4, workers: 6, rate: 30.0, plain: false, proxied: true, sabotage: None };
+}
+
+/// An operation on a key of the member, in the fault's time: fewer, and the fault met no traffic.
+const TRAFFIC: usize = 10;
+const BEFORE: Duration = Duration::from_millis(500);
+/// A late fence comes within this time after the fault; until then the ring only seems whole.
+const QUIET: Duration = Duration::from_millis(800);
+const POLL: Duration = Duration::from_millis(50);
+const HEALED_WITHIN: Duration = Duration::from_secs(60);
+
+/// One fault to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned {
+    pub fault: Fault,
+    pub member: usize,
+    pub client: usize,
+    pub length: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Load {
+    GoesOn,
+    Ended,
+}
+
+/// What all rounds together have shown.
+#[derive(Default)]
+pub struct Results {
+    pub findings: Findings,
+    pub rows: Rows,
+    pub keys: usize,
+}
+
+/// What a round has shown.
+pub struct Played {
+    pub ops: Vec<Op>,
+    pub windows: Vec<Window>,
+    pub findings: Findings,
+    /// When the load had ended.
+    pub settled: u64,
+    goes_on: bool,
+}
+
+/// A ring under load.
+pub struct Run {
+    ring: Ring,
+    clients: Vec<Client>,
+    own: RingClient,
+    folder: PathBuf,
+    /// What a client is told, but for what is each one's and each round's own.
+    round: Round,
+    rounds: usize,
+    begun: Instant,
+    /// How long the ring may take to be whole again.
+    pub patience: Duration,
+    pub results: Results,
+}
+
+impl Run {
+    pub async fn start(folder: &Path, setup: Setup<'_>) -> Run {
+        let begun = Instant::now();
+        let Setup { members, proxied, sabotage, .. } = setup;
+        let ring = Ring::start(Shape { members, proxied, sabotage }, folder).await;
+        let mut clients = Vec::new();
+        for number in 0..setup.clients {
+            clients.push(Client::start(number, &ring.url, folder, sabotage).await);
+        }
+        for proxy in ring.members.iter().filter_map(|member| member.proxy.as_ref()) {
+            proxy.tell_apart(clients.iter().map(Client::pid)).await;
+            // A connection is somebody's from its beginning.
+            proxy.cut().await;
+        }
+        let own = ring.client().await;
+        let round = Round {
+            space: Space { prefix: String::new(), clients: setup.clients, workers: setup.workers },
+            file: PathBuf::new(),
+            seed: 0,
+            rate: setup.rate,
+            plain: setup.plain,
+        };
+        let results = Results::default();
+        Run { ring, clients, own, folder: folder.to_owned(), round, rounds: 0, begun, patience: HEALED_WITHIN, results }
+    }
+
+    /// Load, the faults one after the other, and all checks. `false` when it is no use to go on.
+    pub async fn round(&mut self, planned: &[Planned], seed: u64) -> bool {
+        let played = self.play(planned, seed, Duration::ZERO).await;
+        report::add(&mut self.results.rows, &played.ops, &played.windows, &played.findings);
+        self.results.findings.add(played.findings);
+        played.goes_on
+    }
+
+    /// As [`Run::round`], with the load going on for a while after the last fault; what came of it is the caller's.
+    pub async fn play(&mut self, planned: &[Planned], seed: u64, after: Duration) -> Played {
+        self.rounds += 1;
+        let mut files = Vec::new();
+        for client in &mut self.clients {
+            let mut round = Round { seed, ..self.round.clone() };
+            round.space.prefix = format!("r{}", self.rounds);
+            round.file = self.folder.join(format!("round-{}-{}.jsonl", self.rounds, client.number));
+            files.push(round.file.clone());
+            assert_eq!(client.tell(&Order::Start(round)).await, Report::Started);
+        }
+        tokio::time::sleep(BEFORE).await;
+        let mut findings = Findings::default();
+        let mut windows = Vec::new();
+        for planned in planned {
+            let (window, healed) = self.one(planned).await;
+            windows.push(window);
+            if let Err(why) = healed {
+                let text = format!("after {} of redis-{}: {why}", planned.fault.name(), planned.member);
+                findings.violations.push(violation(Kind::NotWhole, text));
+                break;
+            }
+        }
+        tokio::time::sleep(after).await;
+        let mut stopped = Vec::new();
+        for client in &mut self.clients {
+            stopped.push(client.tell(&Order::Stop).await);
+        }
+        let goes_on = findings.violations.is_empty();
+        let settled = now();
+        self.say("the load has ended");
+        let mut ops: Vec<Op> = files.iter().flat_map(|file| history::read(file)).collect();
+        let keys: BTreeMap<String, Workload> = ops.iter().map(|op| (op.key().to_owned(), op.workload)).collect();
+        ops.extend(last::read_all(&self.own, self.clients.len(), &ops).await);
+        ops.sort_by_key(|op| op.begun);
+        findings.add(check::history(&ops, settled));
+        if goes_on {
+            self.compare(&keys, &mut findings).await;
+        }
+        self.say(&format!("{} operations are judged", ops.len()));
+        self.met_traffic(&windows, &ops, &mut findings);
+        if findings.violations.is_empty() {
+            files.iter().for_each(|file| std::fs::remove_file(file).expect("the history"));
+        } else {
+            let text = format!("{}\n\n{stopped:#?}", self.ring.status(&self.folder));
+            let file = self.folder.join(format!("status-{}.txt", self.rounds));
+            std::fs::write(file, text).expect("room on the disk");
+        }
+        last::clear(&self.own, &keys).await;
+        Played { ops, windows, findings, settled, goes_on }
+    }
+
+    fn say(&self, what: &str) {
+        eprintln!("chaos: {:>6.1} s  {what}", self.begun.elapsed().as_secs_f64());
+    }
+
+    async fn one(&mut self, planned: &Planned) -> (Window, Result<(), String>) {
+        let Planned { fault, member, client, length } = *planned;
+        let mut window = faults::make(fault, &self.ring, member, &self.clients[client], length).await;
+        let healed = self.until_whole().await;
+        window.whole = healed.clone().unwrap_or_else(|_| now());
+        let (lasted, healing) = (window.ended - window.begun, window.whole - window.ended);
+        let (lasted, healing) = (check::seconds(lasted), check::seconds(healing));
+        self.say(&format!("{} of redis-{member}: {lasted:.1} s, whole after {healing:.1} s", fault.name()));
+        (window, healed.map(|_| ()))
+    }
+
+    /// Waits until the ring has been whole for a while, and says since when.
+    async fn until_whole(&mut self) -> Result<u64, String> {
+        let deadline = Instant::now() + self.patience;
+        let mut since: Option<u64> = None;
+        loop {
+            match self.whole(Load::GoesOn).await {
+                Ok(()) => {
+                    let since = *since.get_or_insert_with(now);
+                    if Duration::from_nanos(now() - since) >= QUIET {
+                        return Ok(since);
+                    }
+                }
+                Err(why) if Instant::now() > deadline => {
+                    return Err(format!("not whole within {:?}: {why}", self.patience));
+                }
+                Err(_) => since = None,
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn whole(&mut self, load: Load) -> Result<(), String> {
+        self.ring.whole().await?;
+        if load == Load::GoesOn {
+            return Ok(());
+        }
+        self.ring.settled().await?;
+        for client in &mut self.clients {
+            match client.tell(&Order::Suspects).await {
+                Report::Suspects(0) => {}
+                other => return Err(format!("client {}: {other:?}", client.number)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks both owners of every key. Only where they differ is it waited for what heals them: keys that several
+    /// processes write all the time are looked at ever less often.
+    async fn compare(&mut self, keys: &BTreeMap<String, Workload>, findings: &mut Findings) {
+        self.results.keys += keys.len();
+        let mut different = last::compare(&self.ring, &self.own, keys).await;
+        if !different.is_empty() {
+            self.say(&format!("{} keys differ: waiting until they do not, or nobody suspects any", different.len()));
+        }
+        let deadline = Instant::now() + self.patience;
+        while !different.is_empty() {
+            let suspected = self.whole(Load::Ended).await;
+            let again = different.keys().map(|key| (key.clone(), keys[key])).collect();
+            different = last::compare(&self.ring, &self.own, &again).await;
+            match suspected {
+                Ok(()) => break,
+                Err(why) if Instant::now() > deadline => {
+                    findings.violations.push(violation(Kind::NotWhole, format!("at the end of the round: {why}")));
+                    break;
+                }
+                Err(_) => tokio::time::sleep(POLL).await,
+            }
+        }
+        for (key, how) in different {
+            let workload = keys[&key];
+            if workload == Workload::Shared {
+                *findings.measured.entry("lists with several writers whose copies differ").or_default() += 1;
+            } else {
+                let text = format!("{key}: {how}");
+                findings.violations.push(Violation { workload: Some(workload), ..violation(Kind::Differs, text) });
+            }
+        }
+    }
+
+    fn met_traffic(&self, windows: &[Window], ops: &[Op], findings: &mut Findings) {
+        for window in windows {
+            let met = ops.iter().filter(|op| {
+                let concerned = window.client.is_none_or(|client| op.client == client);
+                concerned
+                    && op.begun <= window.ended.max(window.begun + QUIET.as_nanos() as u64)
+                    && op.ended >= window.begun
+            });
+            let owned = met.filter(|op| {
+                let owners = self.own.locate(op.key()).owners;
+                owners.iter().any(|id| self.ring.number_of(id) == window.member)
+            });
+            if owned.take(TRAFFIC).count() < TRAFFIC {
+                let text = format!("{} of redis-{} met no traffic", window.fault.name(), window.member);
+                findings.violations.push(violation(Kind::TooLittle, text));
+            }
+        }
+    }
+
+    /// What is judged at the end of all rounds: whether each checker has seen enough, too.
+    pub fn finish(mut self, enough: usize) -> Results {
+        let events = &self.results.findings.events;
+        let mut seen: Vec<(String, usize)> = Workload::ALL
+            .iter()
+            .filter(|workload| **workload != Workload::Shared)
+            .map(|workload| (format!("{workload:?}"), events.get(workload).copied().unwrap_or_default()))
+            .collect();
+        seen.push(("the comparison of owners".to_owned(), self.results.keys));
+        for (checker, count) in seen.into_iter().filter(|(_, count)| *count < enough) {
+            let text = format!("{checker} saw {count} events, of {enough}");
+            self.results.findings.violations.push(violation(Kind::TooLittle, text));
+        }
+        self.results
+    }
+}
+
+fn violation(kind: Kind, text: String) -> Violation {
+    Violation { kind, workload: None, at: now(), text }
+}

@@ -1,0 +1,491 @@
+//! Writes while the ring moves: who gets them in each phase, and in which order. There are no agents here; the test plays
+//! them, so that a phase lasts as long as it takes to look.
+#![cfg(feature = "cli")]
+#![cfg(test)]
+
+#[path = "moving/operator.rs"]
+mod operator;
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use redis::{AsyncCommands, Value, cmd, pipe};
+use redis_ring::placement::{Phase, Token};
+use redis_ring::policy::WritePolicy;
+use redis_ring::{Outcome, RingClient};
+use tokio::task::JoinHandle;
+
+use operator::{Operator, weight};
+use support::{FaultProxy, Mode, SOON, eventually, id, own, run, run_or_error, shared_zookeeper};
+
+/// What there is before, separated by `;`, and a write: one of every way in which copies get what was written. `K` is the key,
+/// and `L` another one beside it.
+const FORMS: &[(&str, &str)] = &[
+    // The same wherever it runs.
+    ("", "SET K v"),
+    ("SET K old PX 4000000", "SET K v KEEPTTL"),
+    ("", "SET K v EX 1000"),
+    ("SET K v", "DEL K"),
+    ("SET K v;SET L v", "UNLINK K L"),
+    ("", "MSET K 1 L 2"),
+    ("", "HSET K f v g w"),
+    ("HSET K f v g w", "HDEL K f"),
+    ("", "SADD K a b c"),
+    ("", "ZADD K 1 a 2 b"),
+    ("SET K v", "PEXPIREAT K 4000000000123"),
+    ("SET K v EX 1000", "PERSIST K"),
+    ("", "SETBIT K 7 1"),
+    ("", "PFADD K a b c"),
+    ("", "GEOADD K 13.361389 38.115556 Palermo"),
+    // Dependent on what is there.
+    ("SET K 41", "INCR K"),
+    ("SET K a", "APPEND K b"),
+    ("", "SET K v NX"),
+    ("SET K v", "SET K w NX"),
+    ("SET K v", "SET K w XX GET"),
+    ("", "MSETNX K 1 L 2"),
+    ("RPUSH K a b c", "LPOP K 2"),
+    ("", "RPUSH K a b"),
+    ("RPUSH K a b c", "RPOPLPUSH K L"),
+    ("SET K v", "RENAME K L"),
+    ("SET K v", "COPY K L"),
+    ("SADD K a b;SADD L b c", "SINTERSTORE K K L"),
+    ("ZADD K 1 a 2 b", "ZPOPMIN K"),
+    ("RPUSH K 3 1 2", "SORT K STORE L"),
+    ("SET K v", "GETDEL K"),
+    // By chance, or dependent on time.
+    ("SADD K a b c d e", "SPOP K 2"),
+    ("SET K 0.1", "INCRBYFLOAT K 0.2"),
+    ("HSET K f 10.5", "HINCRBYFLOAT K f 0.1"),
+    ("SET K v", "EXPIRE K 1000"),
+    ("SET K v EX 10", "EXPIRE K 1000 GT"),
+    ("SET K v", "GETEX K PX 400000"),
+    ("", "SETEX K 1000 v"),
+    ("", "XADD K * f v"),
+    ("XADD K 5-1 f v", "XADD K MAXLEN ~ 10 * f v"),
+    ("XADD K 1-1 f v;XADD K 2-1 f v", "XTRIM K MAXLEN 1"),
+    ("XADD K 1-1 f v;XGROUP CREATE K g 0", "XREADGROUP GROUP g a COUNT 1 STREAMS K >"),
+    ("XADD K 1-1 f v;XGROUP CREATE K g 0;XREADGROUP GROUP g a STREAMS K >", "XACK K g 1-1"),
+    ("XADD K 1-1 f v;XGROUP CREATE K g 0;XREADGROUP GROUP g a STREAMS K >", "XCLAIM K g b 0 1-1"),
+    ("RPUSH K a b", "BLPOP K 1"),
+    ("RPUSH K a b", "BLMOVE K L LEFT RIGHT 1"),
+    ("ZADD K 1 a 2 b", "BZPOPMAX K 1"),
+    // What only the state of the keys tells.
+    ("SET K 1", "EVAL redis.call('INCRBY',KEYS[1],ARGV[1]);return·redis.call('TIME') 1 K 7"),
+    ("HSET K f v", "EVAL redis.call('DEL',KEYS[1]);redis.call('SET',KEYS[2],'x') 2 K L"),
+    ("SET K v EX 5000", "EVAL redis.call('APPEND',KEYS[1],'x');return·redis.error_reply('late') 1 K"),
+];
+
+fn words(line: &str, key: &str, other: &str) -> Vec<String> {
+    let word = |word: &str| match word {
+        "K" => key.to_owned(),
+        "L" => other.to_owned(),
+        word => word.replace('·', " "),
+    };
+    line.split(' ').map(word).collect()
+}
+
+async fn send(client: &RingClient, line: &str, key: &str, other: &str) -> redis::RedisResult<Value> {
+    let words = words(line, key, other);
+    run(&client.connection(), &words.iter().map(String::as_str).collect::<Vec<_>>()).await
+}
+
+/// A ring of three that is to become one of five, in `syncing`, and a tag of `r0` and `r1` that the new two gain.
+async fn syncing() -> (Operator, RingClient, String) {
+    let mut ring = Operator::start(shared_zookeeper().await, 5, 3, async |_, _| None).await;
+    let client = ring.client().await;
+    ring.sync_towards(&["r0", "r1", "r2", "r3", "r4"], &[&client]).await;
+    let tag = ring.tag(&client, &["r0", "r1"], &["r3", "r4"]);
+    (ring, client, tag)
+}
+
+/// `r0`, `r1` and the named `r3` hold the same under each of these keys, and the others nothing.
+async fn assert_copied(ring: &Operator, what: &str, keys: &[String]) {
+    for key in keys {
+        let first = ring.content(&id("r0"), key).await;
+        for copy in ["r1", "r3"] {
+            assert_eq!(ring.content(&id(copy), key).await, first, "{what}: {key} at {copy}");
+        }
+        for other in ["r2", "r4"] {
+            assert!(!ring.ask::<bool>(&id(other), cmd("EXISTS").arg(key)).await, "{what}: {key} at {other}");
+        }
+    }
+}
+
+async fn assert_nothing_at(ring: &Operator, member: &str) {
+    let keys: Vec<String> = ring.ask(&id(member), cmd("KEYS").arg("*")).await;
+    assert_eq!(keys.iter().filter(|key| !key.starts_with("__rr:")).count(), 0, "{member} has {keys:?}");
+}
+
+#[tokio::test]
+async fn every_kind_of_write_reaches_the_owners_and_those_who_are_named_and_nobody_else() {
+    let (ring, client, tag) = syncing().await;
+    let keys_of = |nth: usize| [format!("{tag}k{nth}"), format!("{tag}l{nth}")];
+    for (nth, (before, _)) in FORMS.iter().enumerate() {
+        let [key, other] = keys_of(nth);
+        for line in before.split(';').filter(|line| !line.is_empty()) {
+            send(&client, line, &key, &other).await.unwrap().extract_error().unwrap();
+        }
+    }
+    assert_nothing_at(&ring, "r3").await;
+    assert_nothing_at(&ring, "r4").await;
+    let all: Vec<String> = (0..FORMS.len()).flat_map(keys_of).collect();
+    ring.cut(&id("r0"), &id("r3"), &all).await;
+    for (nth, (before, line)) in FORMS.iter().enumerate() {
+        let [key, other] = keys_of(nth);
+        let was = ring.content(&id("r3"), &key).await;
+        let reply = send(&client, line, &key, &other).await.unwrap();
+        assert!(!matches!(reply, Value::ServerError(_)) || line.contains("error_reply"), "{line}: {reply:?}");
+        assert_copied(&ring, line, &[key.clone(), other]).await;
+        let unchanged = ["SET K w NX", "PERSIST K"].contains(line) && before.is_empty();
+        let changed = ring.content(&id("r3"), &key).await != was;
+        assert!(changed || unchanged || ["SET K w NX", "COPY K L", "SORT K STORE L"].contains(line), "{line}");
+    }
+    let stats = client.stats();
+    assert_eq!((stats.missed_writes, stats.differing_replies, stats.unknown_writes), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn several_commands_reach_those_who_are_named_each_in_its_moment() {
+    let (ring, client, tag) = syncing().await;
+    let key = |name: &str| format!("{tag}{name}");
+    let mut connection = client.connection();
+    let () = connection.set(key("n"), 1).await.unwrap();
+    ring.cut(&id("r0"), &id("r3"), &[key("n")]).await;
+
+    let piped: (i64, i64, Vec<String>, i64) = pipe()
+        .incr(key("n"), 1)
+        .incr(key("n"), 1)
+        .sadd(key("s"), &["a", "b"])
+        .ignore()
+        .cmd("SPOP")
+        .arg(key("s"))
+        .arg(1)
+        .set(key("x"), "y")
+        .ignore()
+        .del(key("n"))
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!((piped.0, piped.1, piped.2.len(), piped.3), (2, 3, 1, 1));
+    assert_copied(&ring, "a pipeline", &[key("n"), key("s"), key("x")]).await;
+
+    let atomic: (i64, Option<String>, i64) = pipe()
+        .atomic()
+        .incr(key("n"), 5)
+        .get(key("x"))
+        .cmd("SPOP")
+        .arg(key("s"))
+        .ignore()
+        .incr(key("n"), 5)
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(atomic, (5, Some("y".to_owned()), 10));
+    assert_copied(&ring, "a transaction", &[key("n"), key("s")]).await;
+
+    let watched = key("n");
+    let (was, now): (i64, i64) = client
+        .transaction(&[&watched], |mut connection, mut pipeline| {
+            let key = watched.clone();
+            async move {
+                let was: i64 = connection.get(&key).await?;
+                let done: Option<(i64,)> = pipeline.incr(&key, was).query_async(&mut connection).await?;
+                Ok(done.map(|(now,)| (was, now)))
+            }
+        })
+        .await
+        .unwrap();
+    assert_eq!((was, now), (10, 20));
+    assert_copied(&ring, "a watched transaction", &[key("n")]).await;
+
+    let popping = tokio::spawn({
+        let (client, list) = (client.clone(), key("list"));
+        async move { run_or_error(&client.connection(), &["BLPOP", &list, "20"]).await }
+    });
+    let pushed: i64 = connection.rpush(key("list"), &["first", "second"]).await.unwrap();
+    assert_eq!(pushed, 2);
+    popping.await.unwrap().unwrap();
+    assert_copied(&ring, "a call that waited", &[key("list")]).await;
+
+    // Keys of many tokens: each goes to those who gain it, whoever they are.
+    let many: Vec<String> = (0..60).map(|n| format!("many{n}")).collect();
+    let pairs: Vec<(&String, &str)> = many.iter().map(|key| (key, "v")).collect();
+    for source in ["r0", "r1", "r2"] {
+        ring.name(&id(source), &id("r4")).await;
+    }
+    let () = connection.mset(&pairs).await.unwrap();
+    let topology = client.topology();
+    for key in &many {
+        let token = Token::of_key(key.as_bytes());
+        let (r4, _) = topology.find(&id("r4")).unwrap();
+        let there: bool = ring.ask(&id("r4"), cmd("EXISTS").arg(key)).await;
+        assert_eq!(there, topology.gains(r4, token), "{key}");
+    }
+    assert_eq!(client.stats().missed_writes, 0);
+}
+
+#[tokio::test]
+async fn a_named_member_that_cannot_be_reached_has_missed_the_write() {
+    let (ring, client, tag) = syncing().await;
+    ring.cut(&id("r0"), &id("r3"), &[]).await;
+    ring.servers[&id("r3")].kill();
+    eventually(SOON, "it is not connected to", || async { !client.connected().contains(&id("r3")) }).await;
+    // What becomes of a write that was missed is decided where owners miss one.
+    let _ = run(&client.connection(), &["SET", &format!("{tag}k"), "v"]).await;
+    assert!(client.stats().missed_writes > 0);
+    // And the one that is not named may be where it is.
+    ring.servers[&id("r4")].kill();
+    assert_eq!(ring.ask::<String>(&id("r0"), cmd("GET").arg(format!("{tag}k"))).await, "v");
+}
+
+#[tokio::test]
+async fn a_primary_whose_gate_is_shut_is_not_believed() {
+    let (ring, client, tag) = syncing().await;
+    let key = format!("{tag}n");
+    run_or_error(&client.connection(), &["SET", &key, "1"]).await.unwrap();
+    // As where the member was fenced, and this client's connection is not cut off yet.
+    ring.shut_gate(&id("r0")).await;
+    let error = run_or_error(&client.connection(), &["INCR", &key]).await.unwrap_err();
+    assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error}");
+    ring.open_gate(&id("r0"), 2).await;
+    let error = run_or_error(&client.connection(), &["INCR", &key]).await.unwrap_err();
+    assert_eq!(own(&error).outcome(), Outcome::Unknown, "another life of its data: {error}");
+    assert_eq!(ring.ask::<i64>(&id("r1"), cmd("GET").arg(&key)).await, 1, "no copy is told");
+}
+
+/// A ring of three, whose `r0` clients reach through a proxy.
+async fn with_a_proxy() -> (Operator, FaultProxy) {
+    let proxy = Mutex::new(None);
+    let ring = Operator::start(shared_zookeeper().await, 3, 3, async |id, addr| {
+        if id.as_str() != "r0" {
+            return None;
+        }
+        let started = FaultProxy::start(addr).await;
+        let addr = started.addr();
+        *proxy.lock().unwrap() = Some(started);
+        Some(addr)
+    });
+    let ring = ring.await;
+    (ring, proxy.into_inner().unwrap().expect("a proxy"))
+}
+
+/// Two writes of one caller for a key whose primary becomes the other one in between, while the first one's primary is slow
+/// to answer. Both must have them in one order.
+async fn in_one_order_while_the_primary_changes(
+    policy: WritePolicy,
+    write: impl AsyncFn(RingClient, String, &'static str),
+) {
+    let (mut ring, proxy) = with_a_proxy().await;
+    let client = ring.builder().write_policy(policy).open().await.unwrap();
+    let lighter = |ring: &mut redis_ring::membership::records::RingRecord| {
+        ring.next = ring.serving.clone();
+        ring.next.insert("r0".to_owned(), weight(20));
+    };
+    ring.phase("filling", lighter).await;
+    ring.until(&[&client]).await;
+    let key = format!("{}k", ring.tag(&client, &["r0", "r1"], &["r1", "r0"]));
+    write(client.clone(), key.clone(), "0").await;
+    proxy.set(Mode::HoldReplies).await;
+    let mut first = Box::pin(write(client.clone(), key.clone(), "1"));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    eventually(SOON, "the slow primary has it", || async {
+        ring.ask::<String>(&id("r0"), cmd("GET").arg(&key)).await == "01"
+    })
+    .await;
+    ring.phase("still", |ring| ring.serving = std::mem::take(&mut ring.next)).await;
+    ring.until(&[&client]).await;
+    assert_eq!(client.locate(&key).owners, [id("r1"), id("r0")]);
+    let mut second = Box::pin(write(client.clone(), key.clone(), "2"));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    // Whatever it sent at once is executed before this is answered.
+    let mut other = client.connection();
+    let beside =
+        format!("{{{}}}", (0..).map(|n| n.to_string()).find(|n| client.locate(n).owners[0] == id("r1")).unwrap());
+    let () = other.get(&beside).await.unwrap();
+    proxy.set(Mode::Pass).await;
+    futures_util::future::join(first, second).await;
+    eventually(SOON, "both have all", || async {
+        let held = [
+            ring.ask::<String>(&id("r0"), cmd("GET").arg(&key)).await,
+            ring.ask(&id("r1"), cmd("GET").arg(&key)).await,
+        ];
+        held == ["012", "012"]
+    })
+    .await;
+    assert_eq!(client.stats().missed_writes, 0);
+}
+
+#[tokio::test]
+async fn writes_of_one_key_stay_in_order_where_its_primary_changes() {
+    in_one_order_while_the_primary_changes(WritePolicy::All, async |client, key, word| {
+        let _: i64 = client.connection().append(&key, word).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn batches_of_one_key_stay_in_order_where_its_primary_changes() {
+    in_one_order_while_the_primary_changes(WritePolicy::All, async |client, key, word| {
+        let beside = format!("{key}-beside");
+        let appended: (i64, i64) =
+            pipe().append(&key, word).append(&beside, word).query_async(&mut client.connection()).await.unwrap();
+        assert_eq!(appended.0, appended.1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_plain_write_behind_a_batch_of_another_primary_waits_for_it() {
+    in_one_order_while_the_primary_changes(WritePolicy::All, async |client, key, word| {
+        let mut connection = client.connection();
+        match word {
+            "2" => {
+                let _: i64 = connection.append(&key, word).await.unwrap();
+            }
+            // The copies get the state.
+            _ => {
+                let append = redis::Script::new("return redis.call('APPEND', KEYS[1], ARGV[1])");
+                let _: i64 = append.key(&key).arg(word).invoke_async(&mut connection).await.unwrap();
+            }
+        }
+    })
+    .await;
+}
+
+/// Counts until it is told to stop; what was answered.
+fn counting(client: &RingClient, key: &str, until: &Arc<AtomicBool>) -> JoinHandle<Vec<i64>> {
+    let (client, key, until) = (client.clone(), key.to_owned(), Arc::clone(until));
+    tokio::spawn(async move {
+        let callers = (0..8).map(|_| async {
+            let mut answered = Vec::new();
+            let mut connection = client.connection();
+            while !until.load(Ordering::Relaxed) {
+                let now: i64 = connection.incr(&key, 1).await.expect("a count");
+                answered.push(now);
+            }
+            answered
+        });
+        futures_util::future::join_all(callers).await.concat()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_counter_is_exact_through_a_flip_that_one_of_two_clients_does_not_hear_of() {
+    let zookeeper = shared_zookeeper().await;
+    let mut ring = Operator::start(zookeeper, 5, 3, async |_, _| None).await;
+    let to_zookeeper = FaultProxy::start(zookeeper.addr()).await;
+    let (quick, held_back) = (ring.client().await, {
+        let url = ring.url.replace(&zookeeper.addr(), &to_zookeeper.addr());
+        operator::builder(&url).open().await.unwrap()
+    });
+    let both = [&quick, &held_back];
+    let next = ["r0", "r1", "r2", "r3", "r4"];
+    let named = [id("r3"), id("r4")];
+    let stop = Arc::new(AtomicBool::new(false));
+    ring.phase_towards("filling", &next).await;
+    ring.until(&both).await;
+    let key = format!("{}n", ring.tag(&quick, &["r0", "r1"], &["r3", "r4"]));
+    let counts = both.map(|client| counting(client, &key, &stop));
+    ring.goes_on("r0", &key).await;
+    assert_eq!(ring.count("r3", &key).await, 0);
+
+    ring.phase_towards("syncing", &next).await;
+    ring.until(&both).await;
+    ring.exact_cut(&id("r0"), &named, std::slice::from_ref(&key)).await;
+    let before = ring.count("r3", &key).await;
+    assert!(before > 200);
+    ring.goes_on("r3", &key).await;
+
+    to_zookeeper.set(Mode::Stall).await;
+    ring.flip().await;
+    ring.until(&[&quick]).await;
+    assert_eq!(held_back.topology().phase(), Phase::Syncing);
+    ring.goes_on("r3", &key).await;
+    // The gates are told when all agents have seen it; whoever is connected already is not asked again.
+    ring.raise_gates().await;
+    ring.goes_on("r4", &key).await;
+    ring.goes_on("r0", &key).await;
+    assert_eq!(held_back.topology().phase(), Phase::Syncing);
+
+    to_zookeeper.set(Mode::Pass).await;
+    ring.until(&both).await;
+    ring.goes_on("r1", &key).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut answered = Vec::new();
+    for count in counts {
+        answered.extend(count.await.unwrap());
+    }
+    let total = i64::try_from(answered.len()).unwrap();
+    for member in ["r0", "r1", "r3", "r4"] {
+        assert_eq!(ring.count(member, &key).await, total, "{member}");
+    }
+    answered.sort_unstable();
+    answered.dedup();
+    println!("{} of {total} answers were given once", answered.len());
+    let stats = both.map(|client| client.stats());
+    assert!(stats.iter().all(|stats| stats.missed_writes == 0 && stats.unknown_writes == 0), "{stats:?}");
+}
+
+#[tokio::test]
+async fn a_primary_that_is_full_takes_what_frees_memory_and_refuses_the_rest() {
+    let (ring, client, tag) = syncing().await;
+    let [key, list] = ["k", "l"].map(|name| format!("{tag}{name}"));
+    let connection = client.connection();
+    run_or_error(&connection, &["SET", &key, "v"]).await.unwrap();
+    run_or_error(&connection, &["RPUSH", &list, "a", "b", "c"]).await.unwrap();
+    ring.cut(&id("r0"), &id("r3"), &[key.clone(), list.clone()]).await;
+    ring.ask::<()>(&id("r0"), cmd("CONFIG").arg(&["SET", "maxmemory", "1"])).await;
+    for refused in [&["SET", &key, "w"][..], &["RPUSH", &list, "d"], &["INCRBYFLOAT", &key, "1"]] {
+        let error = run_or_error(&connection, refused).await.unwrap_err();
+        assert_eq!(error.code(), Some("OOM"), "{refused:?}: {error}");
+    }
+    let popped: Vec<String> =
+        redis::from_redis_value(run_or_error(&connection, &["LPOP", &list, "2"]).await.unwrap()).unwrap();
+    assert_eq!(popped, ["a", "b"]);
+    assert_eq!(run_or_error(&connection, &["EXPIRE", &key, "1000"]).await.unwrap(), Value::Int(1));
+    assert_copied(&ring, "a full primary", &[key.clone(), list.clone()]).await;
+    assert_eq!(
+        run(&connection, &["SPOP", &list]).await.unwrap().extract_error().unwrap_err().code(),
+        Some("WRONGTYPE")
+    );
+    assert_eq!(run_or_error(&connection, &["DEL", &key]).await.unwrap(), Value::Int(1));
+    assert_copied(&ring, "a full primary", &[key, list]).await;
+    assert_eq!(client.stats().differing_replies, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watched_transaction_in_the_middle_of_a_flip_reaches_those_who_are_read_now() {
+    let (mut ring, client, tag) = syncing().await;
+    let key = format!("{tag}n");
+    let () = client.connection().set(&key, 1).await.unwrap();
+    ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], std::slice::from_ref(&key)).await;
+    // Writes at the primary are held up, and so is the transaction while the ring flips.
+    let mut pausing = support::direct::connect(&ring.addr(&id("r0"))).await;
+    let () = cmd("CLIENT").arg(&["PAUSE", "60000", "WRITE"]).query_async(&mut pausing).await.unwrap();
+    let transaction = tokio::spawn({
+        let (client, key) = (client.clone(), key.clone());
+        async move {
+            let done: (i64,) = client
+                .transaction(&[&key], |mut connection, mut pipeline| {
+                    let key = key.clone();
+                    async move { pipeline.incr(&key, 41).query_async(&mut connection).await }
+                })
+                .await?;
+            redis::RedisResult::Ok(done.0)
+        }
+    });
+    eventually(SOON, "the transaction is held up", || async {
+        let info: String = ring.ask(&id("r0"), cmd("INFO").arg("clients")).await;
+        info.contains("blocked_clients:1")
+    })
+    .await;
+    ring.flip().await;
+    ring.until(&[&client]).await;
+    let () = cmd("CLIENT").arg("UNPAUSE").query_async(&mut pausing).await.unwrap();
+    assert_eq!(transaction.await.unwrap().unwrap(), 42);
+    for member in ["r0", "r1", "r3", "r4"] {
+        assert_eq!(ring.count(member, &key).await, 42, "{member}");
+    }
+}
