@@ -199,6 +199,10 @@ impl World {
         let sent = state.writes[write];
         (sent.stage == Stage::Open).then_some(())?;
         if sent.parts[sent.first] == Part::Gone {
+            let flipped = state.ring.flipped != sent.view.flipped;
+            if flipped && !self.ops[write].command.is_absolute() && self.has(Ingredient::UnknownAcrossFlip) {
+                return unknown(state, write);
+            }
             return self.again(state, write);
         }
         let Part::Done(reply) = sent.parts[sent.first] else { return None };

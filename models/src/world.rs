@@ -95,6 +95,9 @@ pub enum Ingredient {
     Arbitration,
     /// Replies of the old and of the next primary that differ are answered when the flip has been made or given up.
     WaitForFlip,
+    /// A write that depends on what is there does not run again across a flip: the new primary was filled from the one that may
+    /// have executed it.
+    UnknownAcrossFlip,
     /// What a gainer's agent has reported counts for the generation that it was reported of.
     ReportOfGeneration,
     /// A reply of an older generation of a member is not its reply any more.
