@@ -75,6 +75,10 @@ impl World {
         (state.copiers[member].copying == Copying::Off && is_alive(state, member)).then_some(())?;
         let source = self.primary(&state.ring)?;
         is_alive(state, source).then_some(())?;
+        // Whatever clients have in sockets to the gainer ends before each filling, also one that begins anew.
+        if self.has(Ingredient::KillBeforeFill) && state.stuck.is_some_and(|stuck| stuck.server == member) {
+            state.stuck = None;
+        }
         state.copiers[member] = Copier { copying: Copying::Follows, source, dirty: true, ..Copier::OFF };
         Some(())
     }

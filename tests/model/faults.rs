@@ -37,6 +37,11 @@ fn a_report_of_an_older_generation_of_the_gainer_flips_to_an_empty_server() {
 }
 
 #[test]
+fn a_counter_stays_exact_when_its_gainer_stands_still_in_the_middle_of_a_move() {
+    holds("stopped gainer", with(INCR_INCR, change(&[Fault::Stop(M)])));
+}
+
+#[test]
 fn a_counter_stays_exact_when_its_client_loses_the_source_in_the_middle_of_a_move() {
     holds("unlinked", with(INCR_INCR, change(&[Fault::Unlink(0, P)])));
 }
