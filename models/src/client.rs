@@ -1,0 +1,293 @@
+//! What clients do: the way of one write.
+
+use crate::topology::{MEMBERS, Phase, Topology};
+use crate::value::Reply;
+use crate::world::{Copying, Fault, Ingredient, Part, Run, Stage, State, Stuck, World, Write};
+
+impl World {
+    pub(crate) fn begin(&self, state: &mut State, write: usize, view: usize) -> Option<()> {
+        let op = self.ops[write];
+        if let Some(before) = op.after {
+            matches!(state.writes[before].stage, Stage::Answered(_) | Stage::Unknown).then_some(())?;
+        }
+        let view = *state.older.all().get(view).unwrap_or(&state.ring);
+        (state.writes[write].stage == Stage::Waiting).then_some(())?;
+        self.send(state, write, view)
+    }
+
+    /// Sends the write from the beginning, to those whom the view says.
+    fn send(&self, state: &mut State, write: usize, view: Topology) -> Option<()> {
+        let first = self.primary(&view)?;
+        let mut parts = [Part::None; MEMBERS];
+        for member in self.readable(&view) {
+            parts[member] = Part::Todo;
+        }
+        if view.phase == Phase::Retiring && self.has(Ingredient::OldWritten) {
+            for member in self.before.iter().filter(|member| view.is_up(**member)) {
+                parts[*member] = Part::Todo;
+            }
+        }
+        let fenced = state.writes[write].fenced;
+        let generations = view.members.map(|record| record.generation);
+        state.writes[write] =
+            Write { stage: Stage::Open, view, step: view.step, phase: view.phase, first, parts, generations, fenced };
+        Some(())
+    }
+
+    /// Whether the part is on its way, and not waiting for the primary.
+    pub(crate) fn is_sent(&self, state: &State, write: usize, at: usize) -> bool {
+        let sent = &state.writes[write];
+        let at_once = self.ops[write].command.is_absolute();
+        sent.stage == Stage::Open
+            && sent.parts[at] == Part::Todo
+            && (at == sent.first || at_once || matches!(sent.parts[sent.first], Part::Done(_)))
+    }
+
+    /// Whether writers with this view consult the primary's gate.
+    fn asks_gate(&self, view: &Topology) -> bool {
+        view.phase == Phase::Syncing && self.gainers(view).next().is_some()
+    }
+
+    /// Whether there may be a connection, made by this view, from before now.
+    pub(crate) fn is_connected(state: &State, view: &Topology, at: usize) -> bool {
+        let (server, record) = (&state.servers[at], &view.members[at]);
+        server.run != Run::Dead && server.life == record.life && record.generation > server.ended
+    }
+
+    /// Whether the handshake of a new connection would find the server usable.
+    fn admits(&self, state: &State, view: &Topology, at: usize) -> bool {
+        let (server, record) = (&state.servers[at], &view.members[at]);
+        let same_life = server.gate.life == server.life && record.life == server.life;
+        let same_data = server.gate.generation == record.generation;
+        let same = match self.without {
+            Some(Ingredient::Generation) => true,
+            Some(Ingredient::GenerationAlone) => same_life,
+            Some(Ingredient::RunId) => same_data,
+            _ => same_life && same_data,
+        };
+        server.gate.open && same && server.gate.step <= view.step
+    }
+
+    /// Whether whoever holds the view could be answered by the server now.
+    pub(crate) fn answers(&self, state: &State, view: &Topology, at: usize) -> bool {
+        state.servers[at].run == Run::Up && (Self::is_connected(state, view, at) || self.admits(state, view, at))
+    }
+
+    fn answers_write(&self, state: &State, write: usize, at: usize) -> bool {
+        self.answers(state, &state.writes[write].view, at) && state.unlinked != Some((write, at))
+    }
+
+    pub(crate) fn execute(&self, state: &mut State, write: usize, at: usize) -> Option<()> {
+        (self.is_sent(state, write, at) && self.answers_write(state, write, at)).then_some(())?;
+        let reply = self.apply(state, write, at)?;
+        let sent = state.writes[write];
+        state.writes[write].parts[at] = Part::Done(reply);
+        if at != sent.first {
+            return Some(());
+        }
+        if reply == Reply::Nil {
+            // Nothing was written, so nobody else is told.
+            state.writes[write] = Write::ended(Stage::Answered(Reply::Nil));
+            return Some(());
+        }
+        if self.asks_gate(&sent.view) {
+            let gate = state.servers[at].gate;
+            let holds_for = if self.has(Ingredient::CutOfOwnStep) { sent.view.step } else { gate.step };
+            for gainer in self.gainers(&sent.view) {
+                let named = gate.open && gate.cut[gainer] == holds_for;
+                if named || !self.has(Ingredient::GateStamp) {
+                    state.writes[write].parts[gainer] = Part::Todo;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// The server executes the command; `None` while it is paused.
+    pub(crate) fn apply(&self, state: &mut State, write: usize, at: usize) -> Option<Reply> {
+        (!state.servers[at].paused).then_some(())?;
+        let before = state.servers[at].value;
+        let reply = state.servers[at].value.execute(self.ops[write].command, number(write));
+        if state.servers[at].value != before {
+            // What is executed after the stamp is no more the copier's: it has stopped to follow.
+            for copier in &mut state.copiers {
+                if copier.source == at && copier.copying == Copying::Follows {
+                    copier.pushed |= self.fine;
+                    copier.dirty |= !self.fine;
+                }
+            }
+        }
+        Some(reply)
+    }
+
+    pub(crate) fn swallow(&self, state: &mut State, write: usize, at: usize, fault: Fault) -> Option<()> {
+        (state.faults > 0 && self.is_sent(state, write, at) && self.answers_write(state, write, at)).then_some(())?;
+        self.apply(state, write, at)?;
+        state.writes[write].parts[at] = Part::Missed;
+        self.happen(state, fault)
+    }
+
+    pub(crate) fn give_up_on(&self, state: &mut State, write: usize, at: usize, stuck: bool) -> Option<()> {
+        (self.is_sent(state, write, at) && !self.answers_write(state, write, at)).then_some(())?;
+        let connected = Self::is_connected(state, &state.writes[write].view, at);
+        if stuck {
+            (connected && state.stuck.is_none()).then_some(())?;
+            let generation = state.writes[write].view.members[at].generation;
+            state.stuck = Some(Stuck { write, server: at, life: state.servers[at].life, generation });
+        }
+        state.writes[write].parts[at] = if connected { Part::Missed } else { Part::Unsent };
+        Some(())
+    }
+
+    pub(crate) fn land(&self, state: &mut State) -> Option<()> {
+        let stuck = state.stuck?;
+        let server = &state.servers[stuck.server];
+        (server.run == Run::Up && state.unlinked != Some((stuck.write, stuck.server))).then_some(())?;
+        if server.life == stuck.life && stuck.generation > server.ended {
+            self.apply(state, stuck.write, stuck.server)?;
+        }
+        state.stuck = None;
+        Some(())
+    }
+
+    pub(crate) fn resolve(&self, state: &mut State, write: usize, at: usize) -> Option<()> {
+        let sent = state.writes[write];
+        (sent.stage == Stage::Open && matches!(sent.parts[at], Part::Missed | Part::Unsent)).then_some(())?;
+        let absolute = self.ops[write].command.is_absolute();
+        let other_life = state.ring.members[at].generation != sent.generations[at];
+        if !self.has(Ingredient::Fence) || state.ring.is_down(at) || other_life {
+            state.writes[write].parts[at] = Part::Gone;
+            return Some(());
+        }
+        let alive = self.answers(state, &state.ring, at) && state.unlinked != Some((write, at));
+        if !alive {
+            let last = state.ring.is_up(at) && self.readable(&state.ring).all(|member| member == at);
+            if last {
+                return unknown(state, write);
+            }
+            state.writes[write].parts[at] = Part::Gone;
+            state.writes[write].fenced = true;
+            return Self::mark_down(state, at);
+        }
+        if sent.parts[at] == Part::Unsent {
+            if matches!(sent.parts[sent.first], Part::Done(_)) {
+                state.writes[write].parts[at] = Part::Todo;
+                state.writes[write].view = state.ring;
+                return Some(());
+            }
+            return self.again(state, write);
+        }
+        if absolute || !self.has(Ingredient::FenceBeforeRepeat) {
+            state.suspect |= self.has(Ingredient::SuspectResent);
+            return self.again(state, write);
+        }
+        unknown(state, write)
+    }
+
+    /// The whole write once more, under the newest topology, after its client has ended its own connections.
+    fn again(&self, state: &mut State, write: usize) -> Option<()> {
+        if state.stuck.is_some_and(|stuck| stuck.write == write && state.ring.is_used(stuck.server)) {
+            state.stuck = None;
+        }
+        if self.primary(&state.ring).is_none() {
+            return unknown(state, write);
+        }
+        self.send(state, write, state.ring)
+    }
+
+    pub(crate) fn finish(&self, state: &mut State, write: usize) -> Option<()> {
+        let sent = state.writes[write];
+        (sent.stage == Stage::Open).then_some(())?;
+        if sent.parts[sent.first] == Part::Gone {
+            let flipped = state.ring.flipped != sent.view.flipped;
+            if flipped && !self.ops[write].command.is_absolute() && self.has(Ingredient::UnknownAcrossFlip) {
+                return unknown(state, write);
+            }
+            return self.again(state, write);
+        }
+        let Part::Done(reply) = sent.parts[sent.first] else { return None };
+        let mut differs = false;
+        for part in sent.parts {
+            match part {
+                Part::None | Part::Gone => {}
+                Part::Done(other) => differs |= other != reply,
+                Part::Todo | Part::Missed | Part::Unsent => return None,
+            }
+        }
+        self.is_settled(state, &sent).then_some(())?;
+        if differs && self.has(Ingredient::WaitForFlip) && self.waits_for_flip(&sent) {
+            if state.ring.step == sent.step {
+                return None;
+            }
+            if state.ring.step > sent.step + 1 {
+                return unknown(state, write);
+            }
+        }
+        let mut answer = reply;
+        if differs {
+            let newer = self.newest_reply(state, &sent);
+            state.suspect |= newer.is_none() || self.has(Ingredient::SuspectAlways);
+            if let (Some(newer), true) = (newer, self.has(Ingredient::Arbitration)) {
+                answer = newer;
+            }
+        }
+        state.writes[write] = Write::ended(Stage::Answered(answer));
+        Some(())
+    }
+
+    /// The reply of whoever is the key's primary now, where that is not the one who was asked first.
+    fn newest_reply(&self, state: &State, sent: &Write) -> Option<Reply> {
+        let is_same = |at: usize| {
+            !self.has(Ingredient::ReplyOfGeneration) || sent.generations[at] == state.ring.members[at].generation
+        };
+        let reply_of = |at: usize| match sent.parts[at] {
+            Part::Done(reply) if is_same(at) => Some(reply),
+            _ => None,
+        };
+        let newest = self.primary(&state.ring)?;
+        match reply_of(newest) {
+            Some(reply) => (newest != sent.first).then_some(reply),
+            None if is_same(sent.first) => None,
+            None => self.readable(&state.ring).find_map(reply_of),
+        }
+    }
+
+    /// Whether a gainer that has the write may become the key's primary by a flip from the step that it was sent under.
+    ///
+    /// Writers whose replies differ are all decided by how that step is left: by the flip, or by the way back. If each went by
+    /// what is true when it asks, one could answer by the order of the old primary and the next one by that of the new. Who
+    /// was not looking when the step was left cannot tell any more.
+    fn waits_for_flip(&self, sent: &Write) -> bool {
+        let mut heirs = self.after.iter().copied();
+        let heir = heirs.find(|member| sent.view.is_up(*member) || self.gains(&sent.view, *member));
+        sent.phase == Phase::Syncing
+            && heir.is_some_and(|heir| heir != sent.first && matches!(sent.parts[heir], Part::Done(_)))
+    }
+
+    /// Whether nobody reads a member any more that is down and may lack the write.
+    fn is_settled(&self, state: &State, sent: &Write) -> bool {
+        if !self.has(Ingredient::FenceWait) || self.wait == crate::world::Wait::Late {
+            return true;
+        }
+        if !self.has(Ingredient::FenceWaitForAll) && !sent.fenced {
+            return true;
+        }
+        (0..MEMBERS).all(|member| {
+            !state.ring.is_down(member)
+                || state.closed[member]
+                || !state.older.all().iter().any(|view| view.is_up(member))
+        })
+    }
+}
+
+/// The number that stands for the write in a value.
+pub(crate) fn number(write: usize) -> u8 {
+    u8::try_from(write + 1).unwrap_or(u8::MAX)
+}
+
+/// An error whose outcome is unknown leaves the key to be compared.
+fn unknown(state: &mut State, write: usize) -> Option<()> {
+    state.writes[write] = Write::ended(Stage::Unknown);
+    state.suspect = true;
+    Some(())
+}
