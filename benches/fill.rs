@@ -115,7 +115,9 @@ async fn large_keys() -> Result<(), Failed> {
     Ok(())
 }
 
-fn gains() -> Arc<dyn Fn(&[u8]) -> bool + Send + Sync> {
+type Gains = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+fn gains() -> Gains {
     Arc::new(|key: &[u8]| key.starts_with(b"g:"))
 }
 

@@ -138,7 +138,7 @@ impl Work {
                 }
             }
             self.operations.fetch_add(1, Ordering::Relaxed);
-            if next % 16 == 0 {
+            if next.is_multiple_of(16) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }

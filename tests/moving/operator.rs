@@ -1,5 +1,9 @@
 //! A ring in a real ZooKeeper whose agents are this test: it writes the records, opens the gates, and copies what is
 //! gained, each when the test says so.
+#![allow(
+    dead_code,
+    reason = "tests/gates.rs needs less of it than tests/moving.rs, so that `expect` would fail in one"
+)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

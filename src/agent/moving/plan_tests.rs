@@ -323,9 +323,9 @@ proptest! {
         }
         for _ in 0..20 {
             if matches!(phase(&now), "filling" | "syncing") {
-                for n in 0..4 {
+                for (n, agent) in agents.iter_mut().enumerate() {
                     if state(&now, &id(n)) == State::Joining {
-                        told.insert(id(n), agents[n].report(&now, n));
+                        told.insert(id(n), agent.report(&now, n));
                     }
                 }
             }
