@@ -73,13 +73,18 @@ async fn a_restart_that_no_probe_saw_goes_straight_to_joining() {
     options.health.every = Duration::from_secs(3);
     let _agent = Running::of(options);
     let before = until(&store, "redis-0", |r| r.state() == State::Up).await;
+    let written = async || store.snapshot().await.unwrap().members[&id("redis-0")].version.unwrap();
+    let writes = written().await;
+    eventually(SOON, "the agent has seen the ring that it founded", || async {
+        agents::ask::<u64>(&server, redis::cmd("HGET").arg("__rr:gate").arg("step")).await == 1
+    })
+    .await;
     proxy.set(Mode::Stall).await;
     server.restart_async().await.unwrap();
     proxy.set(Mode::Pass).await;
     let after = until(&store, "redis-0", |r| r.run_id != before.run_id).await;
     assert_eq!((after.state(), after.generation), (State::Joining, 2));
-    let snapshot = store.snapshot().await.unwrap();
-    assert_eq!(snapshot.members[&id("redis-0")].version, Some(1), "one write, so it was not down in between");
+    assert_eq!(written().await, writes + 1, "one write, so it was not down in between");
     eventually(SOON, "the node of the new process", || async {
         store.live().await.unwrap()[&id("redis-0")].record.as_ref().unwrap().run_id == after.run_id
     })

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use redis::{Cmd, Value, cmd};
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep};
 
 use super::super::Core;
@@ -44,25 +45,34 @@ const ARRIVES: Duration = Duration::from_millis(20);
 const LOCKED: Duration = Duration::from_secs(1);
 
 impl Core {
-    /// Compares the copies of these keys and heals those that differ, some of them at a time. The results are in the order of the
+    /// Compares the copies of these keys and heals those that differ. The results are in the order of the
     /// keys.
     ///
     /// A key that is written all the time is compared while the writes at its primary are held up, for 50 ms at most.
     pub(crate) async fn compare(&self, keys: Vec<Vec<u8>>) -> Vec<Compared> {
-        let each = keys.into_iter().map(|key| async move {
-            let compared = compare(self, &key).await;
+        let turns = Turns { look: Semaphore::new(AT_ONCE), hold_up: Mutex::new(()) };
+        let each = keys.iter().map(|key| async {
+            let compared = compare(self, key, &turns).await;
             if compared == Compared::Healed {
                 self.counters.healed_keys.add_one();
             }
             compared
         });
-        futures_util::stream::iter(each).buffered(AT_ONCE).collect().await
+        join_all(each).await
     }
+}
+
+/// Most of the time that a comparison takes is waiting for what may be under way, so all keys wait at the same time, and
+/// only what servers are asked is limited.
+struct Turns {
+    look: Semaphore,
+    /// The lock of a primary is for one key at a time.
+    hold_up: Mutex<()>,
 }
 
 /// Looks are two write timeouts apart, which is as long as a write may take that its primary executes and does not answer,
 /// the fence included. Such a one runs again at the next owner, which must not have been given what the first did.
-async fn compare(core: &Core, key: &[u8]) -> Compared {
+async fn compare(core: &Core, key: &[u8], turns: &Turns) -> Compared {
     let token = Token::of_key(key);
     let (mut before, mut healed) = (None, false);
     for nth in 0..LOOKS + PAUSES {
@@ -70,8 +80,10 @@ async fn compare(core: &Core, key: &[u8]) -> Compared {
             sleep(core.suspects.settled() * 2).await;
         }
         let found = if nth < LOOKS {
+            let _turn = turns.look.acquire().await;
             refresh::examine(core, key, token, before.as_ref()).await
         } else {
+            let _turn = turns.hold_up.lock().await;
             held_up(core, key, token).await
         };
         before = None;
