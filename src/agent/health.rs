@@ -105,8 +105,8 @@ struct Silence {
 }
 
 /// `INFO` is asked for once in so many probes: a second by default.
-const INFO_EVERY: u32 = 10;
-/// Fewer unanswered probes may be one hiccup, however long it took.
+const INFO_EVERY: u32 = 20;
+/// Fewer unanswered probes in a row may be one hiccup, however long it took.
 const PROBES: u32 = 3;
 /// How much later than planned this task may run before its own delay is to blame.
 const STALL: Duration = Duration::from_millis(200);
@@ -298,9 +298,9 @@ impl Watcher {
             Failure::Silent | Failure::Lost(_) => {
                 let silence = self.silence.get_or_insert(Silence { since: began, probes: 0 });
                 silence.probes += 1;
-                // The probe that passes the limit is one more after three that were late: had this process stood
-                // still, it would have been answered.
-                let hung = silence.probes > PROBES && silence.since.elapsed() >= self.options.hang_after;
+                // The last of them was sent after others that were late: had this process stood still, it would have been
+                // answered.
+                let hung = silence.probes >= PROBES && silence.since.elapsed() >= self.options.hang_after;
                 if hung {
                     self.report(Health::Hung);
                 }

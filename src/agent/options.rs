@@ -75,6 +75,9 @@ pub enum ExistingKeys {
 }
 
 /// When a server counts as dead or hung. A server is dead at once when nobody listens at its port.
+///
+/// Until a server that hangs is out of the ring, all writes of its keys wait. So by default that takes a quarter of a
+/// second, which is more than forking takes a server of some gigabytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthOptions {
     /// How often it is asked whether it answers.
@@ -89,8 +92,8 @@ pub struct HealthOptions {
 
 impl Default for HealthOptions {
     fn default() -> Self {
-        let Timeouts { connect, probe, .. } = Timeouts::default();
-        HealthOptions { every: Duration::from_millis(100), probe, hang_after: Duration::from_millis(500), connect }
+        let [every, probe, hang_after] = [50, 75, 225].map(Duration::from_millis);
+        HealthOptions { every, probe, hang_after, connect: Timeouts::default().connect }
     }
 }
 

@@ -46,15 +46,15 @@ pub(super) struct Agent {
     adopt: bool,
 
     /// How often the server is asked whether it answers
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_wait)]
+    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = parse_wait)]
     health_every: Duration,
 
     /// How long one answer may take
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_wait)]
+    #[arg(long, value_name = "TIME", default_value = "75ms", value_parser = parse_wait)]
     health_probe: Duration,
 
-    /// How long the server may be silent until it counts as hung
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_wait)]
+    /// How long the server may be silent until it counts as hung; more for one that takes long to fork
+    #[arg(long, value_name = "TIME", default_value = "225ms", value_parser = parse_wait)]
     hang_after: Duration,
 
     /// Copy no more bytes a second from each server that fills this one, such as 50mb
