@@ -548,7 +548,7 @@ impl Batch {
             Ok(false)
         } else {
             let member = self.snapshot.topology().member(primary);
-            fence::counts_no_more(&self.core, &member.id, member.generation).await
+            fence::counts_no_more(&self.core, &self.snapshot, &member.id, member.generation).await
         };
         let gone = matches!(asked, Ok(true));
         let mut dependent: HashSet<u32> = HashSet::new();

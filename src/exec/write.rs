@@ -295,7 +295,7 @@ impl Write {
             match last.stuck.take() {
                 Some(Stuck::Unanswered(primary, fault)) => {
                     let member = self.snapshot.topology.member(primary);
-                    let asked = fence::counts_no_more(&self.core, &member.id, member.generation).await;
+                    let asked = fence::counts_no_more(&self.core, &self.snapshot, &member.id, member.generation).await;
                     if asked.as_ref().is_ok_and(|no_more| *no_more) {
                         deadline = self::deadline(&self.core);
                     } else {
