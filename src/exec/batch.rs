@@ -26,7 +26,7 @@ use super::wire::{Answered, Form, Shape, transaction};
 use super::write::because;
 use super::{Core, InStep, boxed, gated, groups, report};
 use crate::command::{self, Carried, Expect};
-use crate::error::{Error, ErrorKind, Outcome};
+use crate::error::{Error, ErrorKind, Outcome, Retry};
 use crate::node::{Fault, Link};
 use crate::placement::{MemberIndex, NodeId, Token};
 use crate::policy::Unfenced;
@@ -78,9 +78,10 @@ impl Ended {
     }
 
     /// Gives the copies the state of the keys of what could not be told.
-    async fn told(mut self, core: &Arc<Core>, snapshot: &InStep) -> Ended {
+    async fn told(mut self, core: &Arc<Core>, end: &End) -> Ended {
         for key in std::mem::take(&mut self.untold) {
-            if let Err(error) = Box::pin(groups::copy_state_of(core, snapshot.clone(), vec![key])).await {
+            if let Err(error) = Box::pin(end.copy_state(core, &key)).await {
+                core.suspect(vec![key]);
                 let error = error.with_outcome(Outcome::Unknown);
                 self.done.iter_mut().for_each(|done| *done = Done::Failed(error.clone()));
             }
@@ -100,6 +101,26 @@ struct End {
 }
 
 impl End {
+    /// Gives the copies the state of a key. Where a primary that fails is taken out, the next one has nothing of what is to be
+    /// copied, and its state must not pass for it.
+    async fn copy_state(&self, core: &Arc<Core>, key: &[u8]) -> Result<(), Error> {
+        let (snapshot, keys) = (self.snapshot.clone(), vec![key.to_vec()]);
+        if core.fences.is_none() {
+            return groups::copy_state_of(core, snapshot, keys).await;
+        }
+        let primary = &self.snapshot.topology().member(self.owners.primary()).id;
+        if groups::copy_state_from(core, snapshot, keys, primary).await? {
+            return Ok(());
+        }
+        core.counters.unknown_writes.add_one();
+        Err(Error::new(
+            ErrorKind::Disconnected,
+            format!("{primary} alone knows what {} did, and has not told", self.command),
+        )
+        .with_retry(Retry::Never)
+        .with_hint("read the key before trying again"))
+    }
+
     /// Sees to those who missed some of it, or answered otherwise, before the caller is told.
     async fn seen_to(self, core: &Arc<Core>, mut ended: Ended) -> Ended {
         let has_written = |(step, done): &(&Step, &mut Done)| {
@@ -256,7 +277,7 @@ impl Batch {
                 Poll::Ready(ended) => ended,
                 Poll::Pending => running.await,
             };
-            let ended = ended.told(&core, &end.snapshot).await;
+            let ended = ended.told(&core, &end).await;
             if ended.misses.is_empty() && ended.others.is_empty() && !end.snapshot.is_unsettled() {
                 return ended;
             }
