@@ -403,3 +403,25 @@ async fn what_a_primary_that_lives_may_have_done_is_unknown_and_not_repeated() {
         assert_eq!(direct::ask::<i64>(&addr, cmd("GET").arg(key)).await, 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_primary_may_have_done_without_a_word_is_not_copied_before_that_is_settled() {
+    let (ring, client) = unwatched(3).await;
+    let connection = client.connection();
+    let key = key_of(&client, "n", "redis-0");
+    let addr = ring.servers[&id("redis-0")].addr();
+    let write = Timeouts::default().write;
+    // Until the look that a script is followed by comes after what the primary alone has executed.
+    let healed_after = loop {
+        run(&connection, &["EVAL", "return redis.call('INCR', KEYS[1])", "1", &key]).await.unwrap();
+        let began = Instant::now();
+        let _: i64 = direct::ask(&addr, cmd("INCR").arg(&key)).await;
+        eventually(SOON, "the copies are compared", || async { client.suspects() == 0 }).await;
+        if client.stats().healed_keys > 0 {
+            break began.elapsed();
+        }
+    };
+    assert!(healed_after >= write * 2, "it would run again at the copy: after {healed_after:?}");
+    let held = at_owners(&ring, &client, &key).await;
+    assert_eq!(held[0], held[1]);
+}
