@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use futures_util::future::{Either, join_all};
 use redis::{Pipeline, Value};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::copies::{Other, Said, Settled};
 use super::fence::{self, Miss, Missed, Ruling, Why};
@@ -317,6 +318,7 @@ impl Batch {
                 place.turn().await;
             }
         }
+        let sent = Instant::now();
         let replies = {
             let link = self.primary();
             let mut sending = pin!(async {
@@ -389,6 +391,14 @@ impl Batch {
             drop(places);
             Settled::default()
         } else {
+            for place in &places {
+                place.turn().await;
+            }
+            if self.has_lost_its_primary(&groups, sent).await {
+                drop(places);
+                let why = "it was taken out of the ring before its copies had what it did";
+                return self.lost(&Fault::Lost((redis::ErrorKind::Io, why).into())).await;
+            }
             self.carry(&tokens, places, &carried, &groups, gained).await
         };
         // Another process may have written the copy between the dump and its arrival, and no reply would tell.
@@ -396,6 +406,17 @@ impl Batch {
             self.core.look_later(step.written());
         }
         self.end(answered, aborted, untold, &again, settled)
+    }
+
+    /// Whether a state that is to be sent is that of a primary which counts no more: whoever is it now may have been written
+    /// since, and a state overwrites everything. `groups` says how many commands the copies get of each step.
+    async fn has_lost_its_primary(&self, groups: &[usize], sent: Instant) -> bool {
+        if !self.steps.iter().zip(groups).any(|(step, count)| *count > 0 && step.copies_state()) {
+            return false;
+        }
+        // To ask ZooKeeper each time would make it part of every script.
+        let late = sent.elapsed() >= self.core.options.connect.timeouts.probe;
+        fence::is_out(&self.core, &self.snapshot, self.owners.primary(), late).await
     }
 
     /// Sends the primary and the copies the same at the same time: nobody stands in line for these keys, and what all

@@ -250,6 +250,20 @@ pub(super) async fn counts_no_more(
     }
 }
 
+/// Whether a member of this snapshot was taken out since, as far as this client knows; or as far as anybody knows, if what it
+/// did comes so late that this client may not have heard.
+pub(super) async fn is_out(core: &Arc<Core>, snapshot: &Snapshot, member: MemberIndex, late: bool) -> bool {
+    if core.fences.is_none() {
+        return false;
+    }
+    if late {
+        // While ZooKeeper cannot be asked nobody is taken out.
+        core.is_newest().await;
+    }
+    let member = snapshot.topology.member(member);
+    is_used(&core.snapshot.load(), &member.id, member.generation).is_none()
+}
+
 /// Whether the ring may have flipped on its way from one topology to another.
 fn may_have_flipped(from: &Topology, to: &Topology) -> bool {
     let to_a_flip = match from.phase() {
