@@ -712,3 +712,46 @@ async fn nor_does_a_watched_transaction() {
     })
     .await;
 }
+
+/// A member that gains a key answers otherwise than its primary, and the client hears of nothing that happens before all of
+/// it has.
+async fn answered_otherwise_by_who_gains(then: &[&str], happens: impl AsyncFn(&mut Operator)) {
+    let zookeeper = shared_zookeeper().await;
+    let mut ring = Operator::start(zookeeper, 5, 3, async |_, _| None).await;
+    let to_zookeeper = FaultProxy::start(zookeeper.addr()).await;
+    let client = operator::builder(&ring.url.replace(&zookeeper.addr(), &to_zookeeper.addr()));
+    let client = client.session_timeout(SOON).open().await.unwrap();
+    ring.sync_towards(&["r0", "r1", "r2", "r3", "r4"], &[&client]).await;
+    let key = format!("{}n", ring.tag(&client, &["r0", "r1"], then));
+    ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], &[]).await;
+    ring.ask::<()>(&id("r3"), cmd("SET").arg(&key).arg(100)).await;
+    to_zookeeper.set(Mode::Stall).await;
+    let connection = client.connection();
+    let words = ["INCR", &key];
+    let (answer, ()) = futures_util::future::join(run_or_error(&connection, &words), async {
+        eventually(SOON, "both have answered", || async { ring.count("r3", &key).await == 101 }).await;
+        happens(&mut ring).await;
+        to_zookeeper.set(Mode::Pass).await;
+    })
+    .await;
+    let error = answer.expect_err("nobody can tell which of the two counts");
+    assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error}");
+}
+
+#[tokio::test]
+async fn who_has_not_seen_how_a_step_was_left_does_not_say_whose_answer_counts() {
+    answered_otherwise_by_who_gains(&["r3", "r4"], async |ring| {
+        ring.flip().await;
+        ring.phase_of("still", |change| change.ring().old.clear()).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_old_primary_is_not_right_again_where_the_one_after_it_was_taken_out() {
+    answered_otherwise_by_who_gains(&["r3", "r0"], async |ring| {
+        ring.flip().await;
+        ring.take_out("r3").await;
+    })
+    .await;
+}

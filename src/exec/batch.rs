@@ -151,10 +151,11 @@ impl End {
     /// Whose answers count where they differ.
     async fn decide(&self, core: &Arc<Core>, ended: &mut Ended, token: Token) {
         let copies = || ended.others.iter().map(|other| other.copy);
-        let moves = !fence::step_is_over(core, &self.snapshot, copies(), token).await;
+        let heir = fence::heir(&self.snapshot, copies(), token);
+        let moves = heir.is_some() && !fence::step_is_over(core, &self.snapshot).await;
         let ruling = if !moves {
             let asked: Vec<MemberIndex> = self.owners.all().iter().copied().chain(copies()).collect();
-            fence::arbitrate(core, &self.snapshot, &asked, token).await
+            fence::arbitrate(core, &self.snapshot, &asked, heir, token).await
         } else {
             Ruling::Unsure(Error::new(ErrorKind::Timeout, "the ring moves, and does not come to an end of its step"))
         };
