@@ -479,6 +479,32 @@ async fn a_cut_that_is_given_up_is_taken_back() {
 }
 
 #[tokio::test]
+async fn a_cut_that_is_taken_back_late_leaves_a_newer_one() {
+    let two = Two::start().await;
+    prefill(&two.source.addr(), 100).await;
+    let slow = slow_to_tell(two.source.addr(), Duration::from_millis(400)).await;
+    let copier = copier(&slow, &two.target.addr(), patient());
+    caught_up(&copier).await;
+    let (addr, member) = (two.source.addr(), id(MEMBER));
+    let mut source = direct::connect(&addr).await;
+    tokio::select! {
+        made = copier.cut(1, &member, PAUSES.1) => panic!("{made:?}"),
+        () = async {
+            is_named(&addr).await;
+            ask(&mut source, &["CLIENT", "UNPAUSE"]).await;
+            ask(&mut source, &["HSET", "__rr:gate", "cut:m", "3"]).await;
+        } => {}
+    }
+    // The lock goes with the name, in the same message and after it.
+    eventually(SOON, "it is taken back", || {
+        let mut source = source.clone();
+        async move { ask(&mut source, &["EXISTS", "__rr:cut"]).await == Value::Int(0) }
+    })
+    .await;
+    assert_eq!(ask(&mut source, &["HGET", "__rr:gate", "cut:m"]).await, Value::BulkString(b"3".to_vec()));
+}
+
+#[tokio::test]
 async fn a_source_that_is_lost_in_the_pause_is_not_left_with_a_name() {
     let two = Two::start().await;
     prefill(&two.source.addr(), 100).await;

@@ -36,6 +36,12 @@ const UNLOCK: &str = "#!lua flags=allow-oom
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
 
+/// Takes the gainer's name out of the gate, if it stands there for the step that it was written for. What is sent again, or
+/// comes late out of a connection that hung, must not take back a later cut.
+const UNNAME: &str = "#!lua flags=allow-oom
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 0";
+
 /// The lock, and what is done under it. Dropped before [`Hold::stands`], all of it is taken back.
 pub(super) struct Hold {
     parts: Parts,
@@ -60,6 +66,8 @@ struct Paused {
     /// The source's clock when it began, where it answered.
     clock: Option<i64>,
     time: Duration,
+    /// What the gate names the gainer for.
+    step: u64,
     /// Whether the source was told that it is over.
     over: bool,
 }
@@ -118,12 +126,12 @@ impl Hold {
             stamp.cmd("CLIENT").arg("PAUSE").arg(time.as_millis() as u64).arg("WRITE");
         }
         let since = Instant::now();
-        self.paused = Some(Paused { since, clock: None, time, over: false });
+        self.paused = Some(Paused { since, clock: None, time, step, over: false });
         match self.parts.source.control.ask_all(&stamp, time).await.map(|mut answers| answers.pop()) {
             Ok(Some(Value::Array(answers))) => {
                 let clock = answers.first().and_then(micros);
                 let refused = answers.iter().any(|answer| matches!(answer, Value::ServerError(_)));
-                self.paused = Some(Paused { since, clock, time, over: false });
+                self.paused = Some(Paused { since, clock, time, step, over: false });
                 if refused || clock.is_none() {
                     return Err(NoPause::Unknown("the source refuses CLIENT PAUSE or the gate".to_owned()));
                 }
@@ -237,8 +245,8 @@ async fn take_back(parts: Parts, paused: Option<Paused>, headroom: Option<Headro
 
 /// Whether a writer may have seen the gainer's name; none if the source did not answer.
 ///
-/// UNPAUSE and HDEL go out as one message. The writers that were held up go on when the server has done with it, so within
-/// the pause none of them sees the name. The other way round the HDEL would wait for the pause's end, behind them.
+/// UNPAUSE and the scripts go out as one message. The writers that were held up go on when the server has done with it, so
+/// within the pause none of them sees the name. The other way round the scripts would wait for the pause's end, behind them.
 async fn ask_back(server: &Server, parts: &Parts, paused: Option<Paused>) -> Option<bool> {
     let mut back = pipe();
     if let Some(paused) = paused {
@@ -246,11 +254,11 @@ async fn ask_back(server: &Server, parts: &Parts, paused: Option<Paused>) -> Opt
         if !paused.over {
             back.cmd("CLIENT").arg("UNPAUSE");
         }
-        back.cmd("HDEL").arg(OWN_GATE).arg(&parts.field);
+        back.cmd("EVAL").arg(UNNAME).arg(1).arg(OWN_GATE).arg(&parts.field).arg(paused.step);
     }
     back.cmd("EVAL").arg(UNLOCK).arg(1).arg(OWN_CUT).arg(&parts.holder);
     let answers = server.ask_all(&back, SAID).await.ok()?;
-    let Some(Paused { since, clock, time, over }) = paused else { return Some(false) };
+    let Some(Paused { since, clock, time, over, .. }) = paused else { return Some(false) };
     let here = since.elapsed();
     let there = match (clock, answers.first().and_then(micros)) {
         (Some(began), Some(now)) if now >= began => Duration::from_micros((now - began).unsigned_abs()),
