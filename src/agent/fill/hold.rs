@@ -7,7 +7,6 @@ use redis::{Value, pipe};
 use tokio::time::Instant;
 
 use super::Endpoint;
-use super::headroom::Headroom;
 use super::source::{Source, connect, micros};
 use crate::agent::server::{Failure, Server};
 use crate::command::{OWN_CUT, OWN_GATE};
@@ -21,9 +20,6 @@ const SAID: Duration = Duration::from_secs(1);
 
 /// How long what was begun is tried to be taken back, and in between.
 const TAKEN_BACK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(50));
-
-/// For the gate, the buffers of connections, and what else a cut needs.
-const ROOM: u64 = 16 << 20;
 
 /// Takes the lock, or keeps it. Scripts, because over its memory limit a server runs nothing else that writes.
 const LOCK: &str = "#!lua flags=allow-oom
@@ -45,7 +41,6 @@ return 0";
 /// The lock, and what is done under it. Dropped before [`Hold::stands`], all of it is taken back.
 pub(super) struct Hold {
     parts: Parts,
-    headroom: Option<Headroom>,
     paused: Option<Paused>,
     armed: bool,
 }
@@ -87,7 +82,7 @@ impl Hold {
         let holder = format!("{member} {:016x}", fastrand::u64(..));
         let parts = Parts { source: Arc::clone(source), at: at.clone(), field: format!("cut:{member}"), holder };
         // Made first: a lock whose answer is lost is given back as well.
-        let hold = Hold { parts, headroom: None, paused: None, armed: true };
+        let hold = Hold { parts, paused: None, armed: true };
         if hold.lock().await? {
             return Ok(Some(hold));
         }
@@ -109,8 +104,6 @@ impl Hold {
     /// Names the gainer in the gate and holds up all writers, in one step of the source.
     pub(super) async fn pause(&mut self, step: u64, time: Duration, really: bool) -> Result<(), NoPause> {
         let none = |failure: Failure| NoPause::None(failure.to_string());
-        // A source that refuses CONFIG may have room.
-        self.headroom = Headroom::raise(&self.parts.source.control, ROOM, SAID).await.unwrap_or(None);
         if !self.lock().await.map_err(none)? {
             return Err(NoPause::None("the lock was lost".to_owned()));
         }
@@ -144,7 +137,12 @@ impl Hold {
             }
             Err(Failure::Answered(code)) => {
                 self.paused = None;
-                Err(NoPause::None(format!("the source answers {code}")))
+                Err(NoPause::None(match code.as_str() {
+                    "OOM" | "EXECABORT" => {
+                        "the source is over its memory limit, and its agent makes no room".to_owned()
+                    }
+                    _ => format!("the source answers {code}"),
+                }))
             }
             Err(failure) => Err(NoPause::Unknown(failure.to_string())),
         }
@@ -173,16 +171,10 @@ impl Hold {
         if let Err(failure) = self.say(&release).await {
             tracing::warn!(%failure, "a pause is left to end by itself");
         }
-        let paused = self.paused.as_mut().map_or(Duration::ZERO, |paused| {
+        self.paused.as_mut().map_or(Duration::ZERO, |paused| {
             paused.over = true;
             paused.since.elapsed()
-        });
-        if let Some(headroom) = self.headroom.take()
-            && let Err(failure) = headroom.put_back(&self.parts.source.control, SAID).await
-        {
-            tracing::warn!(%failure, "a server's memory limit was raised and could not be put back");
-        }
-        paused
+        })
     }
 
     /// The cut is made, and somebody knows it.
@@ -197,10 +189,10 @@ impl Hold {
     /// Takes the gainer's name out of the gate, lets the writers go on, and gives back the lock. Returns whether a writer may
     /// have seen the name.
     pub(super) async fn take_back(mut self) -> bool {
-        let (parts, paused, headroom) = (self.parts.clone(), self.paused, self.headroom);
+        let (parts, paused) = (self.parts.clone(), self.paused);
         self.armed = false;
         // A task of its own: half of it would be worse than nothing.
-        tokio::spawn(take_back(parts, paused, headroom)).await.unwrap_or(true)
+        tokio::spawn(take_back(parts, paused)).await.unwrap_or(true)
     }
 }
 
@@ -208,16 +200,15 @@ impl Drop for Hold {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.armed {
-            runtime.spawn(take_back(self.parts.clone(), self.paused, self.headroom));
+            runtime.spawn(take_back(self.parts.clone(), self.paused));
         }
     }
 }
 
 /// See [`Hold::take_back`].
-async fn take_back(parts: Parts, paused: Option<Paused>, headroom: Option<Headroom>) -> bool {
+async fn take_back(parts: Parts, paused: Option<Paused>) -> bool {
     let until = Instant::now() + TAKEN_BACK.0;
     let mut seen = ask_back(&parts.source.control, &parts, paused).await;
-    let mut another = None;
     while seen.is_none() && Instant::now() < until {
         tokio::time::sleep(TAKEN_BACK.1).await;
         if let Ok(server) = connect(&parts.at).await {
@@ -227,18 +218,11 @@ async fn take_back(parts: Parts, paused: Option<Paused>, headroom: Option<Headro
             if server.ask_all(&kill, SAID).await.is_ok() {
                 // By another connection nobody knows what came in between.
                 seen = ask_back(&server, &parts, paused).await.map(|_| paused.is_some());
-                another = Some(server);
             }
         }
     }
     if seen.is_none() && paused.is_some() {
         tracing::warn!(server = %parts.at.address, "a gate may name a gainer whose cut is void; the next step ends that");
-    }
-    let server = another.as_ref().unwrap_or(&parts.source.control);
-    if let Some(headroom) = headroom
-        && let Err(failure) = headroom.put_back(server, SAID).await
-    {
-        tracing::warn!(%failure, "a server's memory limit was raised and could not be put back");
     }
     seen.unwrap_or(paused.is_some())
 }

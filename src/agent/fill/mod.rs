@@ -21,7 +21,6 @@ mod cut;
 mod dirty;
 mod engine;
 mod find;
-mod headroom;
 mod hold;
 mod large;
 mod pace;
@@ -306,8 +305,8 @@ impl Copier {
     ///
     /// Writers at the source are held up for as long as what has changed last is copied, and for `pause` at most, or longer
     /// where a large key is known to take longer. It begins with the first of [`PAUSES`]; each try that was void says how
-    /// long the next one may take, up to the second. All of it takes some seconds at most. Over `maxmemory`, the source's
-    /// limit is raised meanwhile and put back.
+    /// long the next one may take, up to the second. All of it takes some seconds at most. A source that is over its
+    /// `maxmemory` cannot be cut: its own agent makes room.
     ///
     /// # Errors
     /// [`CutError`] says what has happened, and what may be done next.
