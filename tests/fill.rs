@@ -378,6 +378,38 @@ async fn large_keys_that_change_all_the_time_are_equal_after_the_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_held_up_for_a_large_key_that_takes_too_long() {
+    let two = Two::start().await;
+    let mut source = direct::connect(&two.source.addr()).await;
+    ask(&mut source, &["SETRANGE", "g:string", "1999999", "x"]).await;
+    // Each of its pieces takes a tenth of a second at least.
+    let proxy = FaultProxy::start(two.source.addr()).await;
+    proxy.set(Mode::Delay { requests: Duration::ZERO, replies: Duration::from_millis(100) }).await;
+    let copier = copier(&proxy.addr(), &two.target.addr(), Limits { piece_bytes: 500_000, ..patient() });
+    let mut connection = source.clone();
+    let writer = tokio::spawn(async move {
+        loop {
+            ask(&mut connection, &["SETRANGE", "g:string", "5", "changed"]).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    eventually(SOON, "it says what takes so long", || async {
+        copier.progress().trouble.is_some_and(|trouble| trouble.contains("large key"))
+    })
+    .await;
+    for _ in 0..2 {
+        let refused = copier.cut(1, &id(MEMBER), PAUSES.0).await;
+        assert!(matches!(refused, Err(CutError::NotYet(_))), "{refused:?}");
+    }
+    assert_eq!(direct::calls(&two.source.addr(), "client|pause").await, 0);
+    writer.abort();
+    caught_up(&copier).await;
+    proxy.set(Mode::Pass).await;
+    cut(&copier, 1).await;
+    two.are_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_gainers_cut_one_after_the_other() {
     let two = Two::start().await;
     let other = support::redis().await;
@@ -420,14 +452,14 @@ async fn a_void_cut_is_seen_by_no_writer_and_can_be_tried_again() {
         prefill(&two.source.addr(), 100).await;
         let writers = Writers::start(&two, 4, 3).await;
         // What was told comes too late for a short pause, and in time for a long one.
-        let source = slow_to_tell(two.source.addr(), Duration::from_millis(450)).await;
+        let source = slow_to_tell(two.source.addr(), Duration::from_millis(220)).await;
         let copier = copier(&source, &two.target.addr(), patient());
         caught_up(&copier).await;
-        let void = match copier.cut(3, &id(MEMBER), Duration::from_millis(300)).await {
+        let void = match copier.cut(3, &id(MEMBER), Duration::from_millis(200)).await {
             Err(CutError::Void(void)) => void,
             other => panic!("{other:?}"),
         };
-        assert!(void.pause >= Duration::from_millis(600), "{void:?}");
+        assert!(void.pause >= Duration::from_millis(400), "{void:?}");
         source_is_clean(&two.source.addr()).await;
         writers.write_some(100).await;
         if void.seen {
@@ -448,7 +480,7 @@ async fn a_void_cut_is_seen_by_no_writer_and_can_be_tried_again() {
 async fn a_pause_that_somebody_else_has_ended_makes_the_cut_void() {
     let two = Two::start().await;
     prefill(&two.source.addr(), 100).await;
-    let slow = slow_to_tell(two.source.addr(), Duration::from_millis(400)).await;
+    let slow = slow_to_tell(two.source.addr(), Duration::from_millis(200)).await;
     let copier = copier(&slow, &two.target.addr(), patient());
     caught_up(&copier).await;
     let (addr, member) = (two.source.addr(), id(MEMBER));
@@ -470,7 +502,7 @@ async fn a_cut_that_is_given_up_is_taken_back() {
     for drop_all in [false, true] {
         let two = Two::start().await;
         prefill(&two.source.addr(), 100).await;
-        let slow = slow_to_tell(two.source.addr(), Duration::from_millis(400)).await;
+        let slow = slow_to_tell(two.source.addr(), Duration::from_millis(200)).await;
         let copier = copier(&slow, &two.target.addr(), patient());
         caught_up(&copier).await;
         let (addr, member) = (two.source.addr(), id(MEMBER));
@@ -491,7 +523,7 @@ async fn a_cut_that_is_given_up_is_taken_back() {
 async fn a_cut_that_is_taken_back_late_leaves_a_newer_one() {
     let two = Two::start().await;
     prefill(&two.source.addr(), 100).await;
-    let slow = slow_to_tell(two.source.addr(), Duration::from_millis(400)).await;
+    let slow = slow_to_tell(two.source.addr(), Duration::from_millis(200)).await;
     let copier = copier(&slow, &two.target.addr(), patient());
     caught_up(&copier).await;
     let (addr, member) = (two.source.addr(), id(MEMBER));

@@ -102,7 +102,7 @@ async fn set(server: &mut Server, limit: u64, within: Duration) -> Result<(), Fa
     server.ask::<()>(cmd("CONFIG").arg("SET").arg("maxmemory").arg(limit), within).await
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::agent::options::AgentOptions;

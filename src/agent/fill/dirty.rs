@@ -22,7 +22,7 @@ const OVERHEAD: usize = 80;
 const REST: u32 = 10;
 
 /// What a large key is taken to take until it was copied once.
-const UNKNOWN: Duration = Duration::from_secs(3600);
+pub(super) const UNKNOWN: Duration = Duration::from_secs(3600);
 
 /// The changed keys, each once.
 ///

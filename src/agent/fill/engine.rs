@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::cut::Failed;
-use super::dirty::{Dirty, Key};
+use super::dirty::{Dirty, Key, UNKNOWN};
 use super::find::Finder;
 use super::large::{Outcome, Pieces};
 use super::pace::Pace;
@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// What has changed is little if it can be copied in so long, and much from the second on.
 const BEHIND: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
 
+/// Large keys that change all the time and take longer than that cannot be copied within a pause.
+const HOT: Duration = Duration::from_millis(PAUSES.1.as_millis() as u64 / 2);
+
 /// What the task of a copier has.
 pub(super) struct Engine {
     pub(super) source: Endpoint,
@@ -39,6 +42,9 @@ pub(super) struct Engine {
     pub(super) progress: watch::Sender<Progress>,
     pub(super) requests: mpsc::Receiver<Request>,
 }
+
+/// A large key, how long copying it took without pauses, and how it ended.
+type Copied = (Key, Duration, Result<Outcome, Trouble>);
 
 /// A cut that is asked for.
 pub(super) struct Request {
@@ -130,7 +136,7 @@ pub(super) struct Work<'a> {
     /// Looked at, and not written yet.
     writing: Vec<(Key, Looked)>,
     /// The large key that is being copied.
-    large: JoinSet<(Key, Duration, Result<Outcome, Trouble>)>,
+    large: JoinSet<Copied>,
     pub(super) streams: Streams,
     /// How many changed keys belong to this round of following, and when the next one begins.
     round: (usize, Instant),
@@ -300,7 +306,7 @@ impl<'a> Work<'a> {
     }
 
     /// Whether the servers are still there, and what large keys there are to be copied.
-    async fn look_around(&mut self, haste: Haste) -> Result<(), Trouble> {
+    pub(super) async fn look_around(&mut self, haste: Haste) -> Result<(), Trouble> {
         self.pieces.source.lost()?;
         self.pieces.target.lost()?;
         let told = self.dirty.told();
@@ -318,9 +324,9 @@ impl<'a> Work<'a> {
         {
             let (pieces, pace) = (self.pieces.clone(), (haste == Haste::None).then(|| Arc::clone(&self.pace)));
             self.large.spawn(async move {
-                let began = Instant::now();
-                let copied = pieces.copy(&key, pace.as_deref()).await;
-                (key, began.elapsed(), copied)
+                let (began, mut rested) = (Instant::now(), Duration::ZERO);
+                let copied = pieces.copy(&key, pace.as_deref(), &mut rested).await;
+                (key, began.elapsed().saturating_sub(rested), copied)
             });
         }
         if haste == Haste::None && self.ticked.elapsed() >= TICK {
@@ -342,10 +348,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    pub(super) fn large_is_done(
-        &mut self,
-        done: Result<(Key, Duration, Result<Outcome, Trouble>), tokio::task::JoinError>,
-    ) -> Result<(), Trouble> {
+    pub(super) fn large_is_done(&mut self, done: Result<Copied, tokio::task::JoinError>) -> Result<(), Trouble> {
         let Ok((key, took, copied)) = done else {
             return Err(Trouble::Again("the copy of a large key was given up".to_owned()));
         };
@@ -377,9 +380,18 @@ impl<'a> Work<'a> {
         }
     }
 
+    fn is_found(&self) -> bool {
+        self.found.is_empty() && self.finder.is_done()
+    }
+
     fn report(&self, from: From, count: u64, bytes: u64) {
         let (dirty, rate) = (self.dirty.behind().0 as u64, self.pace.rate());
         let total = self.finder.total();
+        let (small, large) = self.behind();
+        let trouble = (self.is_found() && large > HOT && large < UNKNOWN).then(|| {
+            let took = large.as_millis();
+            format!("large keys change all the time and take {took} ms to copy: writers cannot be held up for so long")
+        });
         self.engine.progress.send_modify(|progress| {
             match from {
                 From::Scan => progress.keys_done += count,
@@ -387,14 +399,12 @@ impl<'a> Work<'a> {
             }
             progress.keys_total = total.max(progress.keys_done);
             progress.bytes += bytes;
-            (progress.dirty, progress.rate, progress.trouble) = (dirty, rate, None);
+            (progress.dirty, progress.rate, progress.trouble) = (dirty, rate, trouble);
         });
-        let (small, large) = self.behind();
         let was = *self.engine.state.borrow() == State::CaughtUp;
         let bound = if was { BEHIND.1 } else { BEHIND.0 };
         // What is being written is so all the time where keys change.
-        let all = self.found.is_empty() && self.finder.is_done();
-        let is = (was || all) && small <= bound && large <= PAUSES.1 / 2;
+        let is = (was || self.is_found()) && small <= bound && large <= HOT;
         if is != was {
             self.engine.state.send_replace(if is { State::CaughtUp } else { State::Filling });
         }

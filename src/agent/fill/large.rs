@@ -4,8 +4,10 @@
 //! They are put together under a name of the ring's own, which takes the key's place when it is whole.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value, cmd, pipe};
+use tokio::time::Instant;
 
 use super::dirty::Key;
 use super::pace::Pace;
@@ -36,8 +38,8 @@ pub(super) enum Outcome {
 }
 
 impl Pieces {
-    /// Copies a key; without a `pace` as fast as it goes.
-    pub(super) async fn copy(&self, key: &Key, pace: Option<&Pace>) -> Result<Outcome, Trouble> {
+    /// Copies a key; without a `pace` as fast as it goes. How long that had it wait is added to `rested`.
+    pub(super) async fn copy(&self, key: &Key, pace: Option<&Pace>, rested: &mut Duration) -> Result<Outcome, Trouble> {
         let [kind, memory, expiry] = &self
             .ask_all(
                 pipe()
@@ -67,7 +69,7 @@ impl Pieces {
         let len = len.unsigned_abs();
         let scratch = Scratch { pieces: self, used: true };
         self.target.all(pipe().cmd("UNLINK").arg(&self.scratch[..])).await?;
-        let done = self.put_together(key, kind, len, memory, pace).await?;
+        let done = self.put_together(key, kind, (len, memory), pace, rested).await?;
         if !done {
             return Ok(Outcome::Changed);
         }
@@ -87,9 +89,9 @@ impl Pieces {
         &self,
         key: &Key,
         kind: Kind,
-        len: u64,
-        memory: u64,
+        (len, memory): (u64, u64),
         pace: Option<&Pace>,
+        rested: &mut Duration,
     ) -> Result<bool, Trouble> {
         let count = match kind {
             Kind::String => self.limits.piece_bytes.max(1),
@@ -129,7 +131,9 @@ impl Pieces {
                 write = Some(kind.write(&self.scratch, piece.at, piece.elements));
             }
             if let Some(pace) = pace {
+                let began = Instant::now();
                 pace.spend(elements, bytes as u64).await;
+                *rested += began.elapsed();
             }
         }
     }

@@ -251,8 +251,8 @@ pub struct Void {
     pub pause: Duration,
 }
 
-/// How long a first try may hold up the source's writers, and the last one.
-pub const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
+/// How long a first try may hold up the source's writers, and the last one: clients give a write two seconds.
+pub const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
 /// Copies what one member gains from one source, until it is dropped.
 pub struct Copier {
@@ -304,7 +304,7 @@ impl Copier {
     /// Makes the exact cut at the source, for this step and this gainer, and ends following.
     ///
     /// Writers at the source are held up for as long as what has changed last is copied, and for `pause` at most, or longer
-    /// where a large key is known to take longer. It begins with the first of [`PAUSES`]; each try that was void says how
+    /// where a large key is known to take longer; where it takes too long for any pause, none is made. It begins with the first of [`PAUSES`]; each try that was void says how
     /// long the next one may take, up to the second. All of it takes some seconds at most. A source that is over its
     /// `maxmemory` cannot be cut: its own agent makes room.
     ///
