@@ -207,6 +207,64 @@ async fn a_source_that_was_lost_is_looked_at_again() {
 }
 
 #[tokio::test]
+async fn a_filling_that_was_broken_off_goes_on() {
+    let two = Two::start().await;
+    prefill(&two.source.addr(), 3000).await;
+    let _: u64 = direct::ask(&two.source.addr(), cmd("DEL").arg("g:stream")).await;
+    prefill_large(&two.source.addr(), 30_000, 2 << 20).await;
+    let limits = || Limits { large_bytes: 200_000, ..patient() };
+    let copier = two.copier(limits());
+    caught_up(&copier).await;
+    drop(copier);
+    let mut source = direct::connect(&two.source.addr()).await;
+    for words in [
+        &["SET", "g:k:1", "changed"][..],
+        &["PEXPIRE", "g:k:2", "100000000"],
+        &["DEL", "g:k:3"],
+        &["SETRANGE", "g:string", "1000000", "changed"],
+        &["HSET", "g:small-hash", "f", "changed"],
+        &["HSET", "g:hash", "field 5", "changed"],
+        &["ZADD", "g:zset", "0.5", "member 29999"],
+    ] {
+        assert!(!matches!(ask(&mut source, words).await, Value::ServerError(_)), "{words:?}");
+    }
+    // A set that has as many elements as before.
+    ask(&mut source, &["SREM", "g:set", "member 7"]).await;
+    ask(&mut source, &["SADD", "g:set", "another one"]).await;
+    let () = direct::ask(&two.target.addr(), cmd("SET").arg("g:k:4").arg("of a life before")).await;
+    let () = direct::ask(&two.target.addr(), cmd("CONFIG").arg("RESETSTAT")).await;
+    let copier = two.copier(limits());
+    caught_up(&copier).await;
+    cut(&copier, 1).await;
+    two.are_equal().await;
+    let calls = async |name| direct::calls(&two.target.addr(), name).await;
+    let restored = calls("restore").await;
+    assert!((4..50).contains(&restored), "{restored} of some 3,000 were restored");
+    assert_eq!(calls("rpush").await, 0, "a large list is as it was");
+    for name in ["setrange", "hset", "sadd", "zadd"] {
+        assert!(calls(name).await > 0, "{name}: a large key has changed");
+    }
+}
+
+#[tokio::test]
+async fn large_keys_that_the_target_has_are_not_copied_again() {
+    let two = Two::start().await;
+    prefill_large(&two.source.addr(), 30_000, 2 << 20).await;
+    let limits = || Limits { large_bytes: 200_000, ..patient() };
+    let copier = two.copier(limits());
+    caught_up(&copier).await;
+    drop(copier);
+    let () = direct::ask(&two.target.addr(), cmd("CONFIG").arg("RESETSTAT")).await;
+    let copier = two.copier(limits());
+    caught_up(&copier).await;
+    for name in ["restore", "setrange", "hset", "sadd", "zadd", "rpush"] {
+        assert_eq!(direct::calls(&two.target.addr(), name).await, 0, "{name}");
+    }
+    cut(&copier, 1).await;
+    two.are_equal().await;
+}
+
+#[tokio::test]
 async fn a_source_that_was_restarted_is_not_copied_from() {
     let two = Two::start().await;
     prefill(&two.source.addr(), 300).await;
@@ -342,7 +400,7 @@ async fn large_keys_are_copied_in_pieces() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_keys_that_change_all_the_time_are_equal_after_the_cut() {
     let two = Two::start().await;
-    prefill_large(&two.source.addr(), 10_000, 1 << 20).await;
+    prefill_large(&two.source.addr(), 2000, 200_000).await;
     let (source, target) = (two.source.addr(), two.target.addr());
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let writer = tokio::spawn(async move {
@@ -369,7 +427,7 @@ async fn large_keys_that_change_all_the_time_are_equal_after_the_cut() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
-    let copier = two.copier(Limits { large_bytes: 100_000, piece_bytes: 20_000, ..patient() });
+    let copier = two.copier(Limits { large_bytes: 20_000, piece_bytes: 20_000, ..patient() });
     caught_up(&copier).await;
     cut(&copier, 1).await;
     stop.send_replace(true);

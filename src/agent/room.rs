@@ -104,6 +104,8 @@ async fn set(server: &mut Server, limit: u64, within: Duration) -> Result<(), Fa
 
 #[cfg(test)]
 mod tests {
+    #![cfg(feature = "cli")]
+
     use super::*;
     use crate::agent::options::AgentOptions;
     use crate::agent::server::Connector;

@@ -17,6 +17,7 @@
 //! [`Limits::dirty_bytes`] for the names of changed keys, as much for those of streams, and about eight times [`Limits::batch_bytes`] plus
 //! [`Limits::large_bytes`] for values on their way, whatever the servers hold.
 
+mod compare;
 mod cut;
 mod dirty;
 mod engine;
