@@ -76,7 +76,8 @@ impl World {
         let source = self.primary(&state.ring)?;
         is_alive(state, source).then_some(())?;
         // Whatever clients have in sockets to the gainer ends before each filling, also one that begins anew.
-        if self.has(Ingredient::KillBeforeFill) && state.stuck.is_some_and(|stuck| stuck.server == member) {
+        let ends = self.has(Ingredient::KillBeforeFill) && self.has(Ingredient::KillBeforeEachFill);
+        if ends && state.stuck.is_some_and(|stuck| stuck.server == member) {
             state.stuck = None;
         }
         state.copiers[member] = Copier { copying: Copying::Follows, source, dirty: true, ..Copier::OFF };

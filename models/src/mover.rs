@@ -139,7 +139,7 @@ impl World {
         let decided = if self.has(Ingredient::ConditionalFlip) { self.may_flip(state) } else { state.decided };
         (decided && state.ring.phase == Phase::Syncing).then_some(())?;
         let gainers: Vec<usize> = (0..MEMBERS)
-            .filter(|member| self.after.contains(member) && state.copiers[*member].copying != Copying::Off)
+            .filter(|member| self.gains(&state.ring, *member) && state.copiers[*member].copying != Copying::Off)
             .collect();
         let serve = |member: usize| gainers.contains(&member) || !self.has(Ingredient::FillBeforeFlip);
         Self::enter(state, Phase::Retiring)?;

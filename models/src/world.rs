@@ -79,6 +79,8 @@ pub enum Ingredient {
     FillBehindBarrier,
     /// Connections of clients are ended before the member is filled.
     KillBeforeFill,
+    /// They are so before each filling, also one that begins anew because the step before was given up.
+    KillBeforeEachFill,
     /// A gate is usable only with the run_id and the generation of the record.
     Generation,
     /// The same, for the generation alone.

@@ -37,6 +37,16 @@ fn a_report_of_an_older_generation_of_the_gainer_flips_to_an_empty_server() {
 }
 
 #[test]
+fn a_flip_decided_before_its_source_was_fenced_forgets_what_was_written_since() {
+    needs(with(SETS, change(&[Fault::Stop(P)])), Ingredient::ConditionalFlip, FRESH);
+}
+
+#[test]
+fn a_gainer_that_is_filled_anew_over_stuck_writes_runs_one_twice() {
+    needs(with(INCR_INCR, change(&[Fault::Stop(M)])), Ingredient::KillBeforeEachFill, FRESH);
+}
+
+#[test]
 fn a_counter_stays_exact_when_its_gainer_stands_still_in_the_middle_of_a_move() {
     holds("stopped gainer", with(INCR_INCR, change(&[Fault::Stop(M)])));
 }

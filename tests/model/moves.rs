@@ -96,6 +96,12 @@ fn a_copy_made_before_the_barrier_of_a_new_filling_meets_writes_of_the_old_one()
 }
 
 #[test]
+fn a_gainer_that_goes_on_from_a_broken_cut_is_given_a_write_twice() {
+    let world = World { after: &[M, N], slow_cut: true, last_step: 7, ..World::CHANGE };
+    needs(with(INCR_INCR, world), Ingredient::CopyAgain, FRESH);
+}
+
+#[test]
 fn without_arbitration_a_lock_has_two_holders_across_a_flip() {
     needs(with(LOCKS, World::CHANGE), Ingredient::Arbitration, REPLIES);
 }
