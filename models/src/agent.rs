@@ -55,6 +55,7 @@ impl World {
             record.generation += 1;
         })?;
         state.closed[member] = false;
+        state.elsewhere[member] = false;
         if self.has(Ingredient::ReportOfGeneration) {
             state.copiers[member] = Copier::OFF;
         }
@@ -160,6 +161,15 @@ impl World {
         state.servers[copier.source].paused = false;
         let copying = if copier.late { Copying::Void } else { Copying::Cut };
         state.copiers[member] = Copier { copying, source: copier.source, ..Copier::OFF };
+        Some(())
+    }
+
+    /// What it copies there is other keys' affair: here it is only that it comes at another time than the cut at this key's source.
+    pub(crate) fn cut_elsewhere(&self, state: &mut State, member: usize) -> Option<()> {
+        let other = *self.before.last()?;
+        let may = state.ring.phase == Phase::Syncing && state.barrier && self.gains(&state.ring, member);
+        (may && !state.elsewhere[member] && is_alive(state, other) && is_alive(state, member)).then_some(())?;
+        state.elsewhere[member] = true;
         Some(())
     }
 

@@ -1,9 +1,9 @@
 //! The whole: a move, two writers, any number of readers, and one fault at any time.
 
-use redis_ring_models::check::FRESH;
+use redis_ring_models::check::{FRESH, REPLIES};
 use redis_ring_models::world::{Fault, Ingredient, M, P, Q, World};
 
-use super::{INCR_INCR, SET_DEL, SETS, holds, needs, with};
+use super::{INCR_INCR, LOCKS, SET_DEL, SETS, holds, needs, with};
 
 const fn change(possible: &'static [Fault]) -> World {
     World { possible, faults: 1, last_step: 7, ..World::CHANGE }
@@ -29,6 +29,24 @@ fn a_fault_of_a_gainer_in_the_middle_of_a_move_loses_nothing() {
         holds("gainer", with(ops, change(faults)));
         holds("gainer of a return", with(ops, comes_back(faults)));
     }
+}
+
+#[test]
+fn a_lock_has_one_holder_whatever_fails_in_the_middle_of_a_move() {
+    for fault in const { &[[Fault::Crash(M)], [Fault::Unlink(0, M)], [Fault::Unlink(0, P)]] } {
+        holds("lock", with(LOCKS, change(fault)));
+        holds("lock of a return", with(LOCKS, comes_back(fault)));
+    }
+}
+
+#[test]
+fn a_lock_that_a_lost_heir_refused_has_two_holders_unless_nobodys_reply_counts() {
+    needs(with(LOCKS, change(&[Fault::Crash(M)])), Ingredient::UnknownWithoutHeir, REPLIES);
+}
+
+#[test]
+fn a_lock_that_only_its_primary_knows_is_lost_with_it() {
+    needs(with(LOCKS, change(&[Fault::Crash(M)])), Ingredient::RepairRefused, FRESH);
 }
 
 #[test]
