@@ -403,3 +403,28 @@ async fn what_a_primary_that_lives_may_have_done_is_unknown_and_not_repeated() {
         assert_eq!(direct::ask::<i64>(&addr, cmd("GET").arg(key)).await, 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_was_sent_again_is_told_to_the_agent_of_its_primary() {
+    let mut ring = ZkRing::behind_proxies(shared_zookeeper().await, 4).await;
+    let client = ring.client().await;
+    all_connected(&client, 4).await;
+    ring.stop_agents();
+    let key = key_of(&client, "k", "redis-1");
+    let (addr, proxy) = (ring.servers[&id("redis-1")].addr(), &ring.proxies[&id("redis-1")]);
+    proxy.set(Mode::HoldReplies).await;
+    let connection = client.connection();
+    let (written, ()) = tokio::join!(set(&connection, &key, "v"), async {
+        let executed = || async { direct::ask::<Option<String>>(&addr, cmd("GET").arg(&key)).await.is_some() };
+        eventually(SOON, "it is executed", executed).await;
+        proxy.cut().await;
+        proxy.set(Mode::Pass).await;
+    });
+    written.unwrap();
+    assert!(all_up(&client) && client.stats().repeated_writes > 0, "{:?}", client.stats());
+    eventually(SOON, "it is told", || async {
+        let told: Vec<String> = direct::ask(&addr, &call(&["LRANGE", "__rr:suspects", "0", "-1"])).await;
+        told.contains(&key)
+    })
+    .await;
+}

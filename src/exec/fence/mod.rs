@@ -162,12 +162,12 @@ async fn one(
                     fences.accept(core, snapshot, miss.owner, &missed.keys);
                     return Ok(Settled::Done);
                 }
-                return Err(missing(core, id, missed.command, Some(why)));
+                return Err(missing(core, id, missed, Some(why)));
             }
             Verdict::Kept(why) => Some(why),
         };
         if Instant::now() >= until {
-            return Err(missing(core, id, missed.command, why));
+            return Err(missing(core, id, missed, why));
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -256,8 +256,10 @@ fn is_used(snapshot: &Snapshot, id: &NodeId, generation: Generation) -> Option<M
 
 /// Somebody may read a member that lacks the write.
 #[cold]
-fn missing(core: &Core, id: &NodeId, command: &str, why: Option<Error>) -> Error {
+fn missing(core: &Core, id: &NodeId, missed: &Missed, why: Option<Error>) -> Error {
     core.counters.unknown_writes.add_one();
+    core.suspect(missed.keys.clone());
+    let command = missed.command;
     let kind = why.as_ref().map_or(ErrorKind::Timeout, Error::kind);
     let error = Error::new(kind, format!("{id} has missed {command}, which others have, and is still read"))
         .with_outcome(Outcome::Unknown)
