@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::super::Core;
 use super::super::heal;
 use super::judge::{self, Verdict};
-use super::{Fences, is_used};
+use super::{Fences, Why, is_used};
 use crate::membership::Source;
 use crate::placement::{Generation, NodeId};
 use crate::policy::Unfenced;
@@ -87,7 +87,8 @@ async fn pay(core: &Arc<Core>, fences: &Fences, id: &NodeId, generation: Generat
     if matches!(fences.arbiter.view().source, Source::Stale { .. }) {
         return;
     }
-    let index = match judge::verdict(core, id, generation, owed.too_many).await {
+    let known = if owed.too_many { Why::Lacking } else { Why::Silent };
+    let index = match judge::verdict(core, id, generation, known).await {
         Verdict::Out => None,
         Verdict::Alive => {
             let keys: Vec<Vec<u8>> = owed.keys.iter().cloned().collect();
