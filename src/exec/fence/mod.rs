@@ -210,9 +210,10 @@ impl Fences {
         let member = snapshot.topology.member(owner);
         core.counters.missed_writes.add_one();
         core.counters.debts.add_one();
-        // Here at least it is read only where there is nobody else.
-        snapshot.seat(owner).node.missed_a_write();
-        self.debts.add(&member.id, member.generation, keys);
+        self.debts.add(&member.id, member.generation, keys, || {
+            // Here at least it is read only where there is nobody else.
+            snapshot.seat(owner).node.missed_a_write();
+        });
     }
 }
 
