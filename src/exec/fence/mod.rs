@@ -14,7 +14,7 @@ mod wait_out;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::time::Instant;
 
 use super::heal::{self, Unrepaired};
@@ -240,6 +240,16 @@ pub(super) async fn primary(core: &Arc<Core>, token: Token) -> Result<(), Error>
 pub(super) async fn refused(core: &Arc<Core>, snapshot: &Snapshot, primary: MemberIndex) -> Result<(), Error> {
     let Some(fences) = &core.fences else { return Ok(()) };
     stand_aside(core, fences, snapshot, primary, Why::CannotWrite).await
+}
+
+/// Has members taken out that lack what others have done to all keys. Who cannot be taken out stays as it is: the caller is
+/// told who lacks it.
+pub(super) async fn take_out(core: &Arc<Core>, snapshot: &Snapshot, members: impl Iterator<Item = MemberIndex>) {
+    let each = members.map(|index| async move {
+        let member = snapshot.topology.member(index);
+        judge::verdict(core, &member.id, member.generation, Why::Lacking).await
+    });
+    join_all(each).await;
 }
 
 async fn stand_aside(
