@@ -405,6 +405,87 @@ async fn what_a_primary_that_lives_may_have_done_is_unknown_and_not_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_was_sent_again_is_told_to_the_agent_of_its_primary() {
+    let mut ring = ZkRing::behind_proxies(shared_zookeeper().await, 4).await;
+    let client = ring.client().await;
+    all_connected(&client, 4).await;
+    ring.stop_agents();
+    let key = key_of(&client, "k", "redis-1");
+    let (addr, proxy) = (ring.servers[&id("redis-1")].addr(), &ring.proxies[&id("redis-1")]);
+    proxy.set(Mode::HoldReplies).await;
+    let connection = client.connection();
+    let (written, ()) = tokio::join!(set(&connection, &key, "v"), async {
+        let executed = || async { direct::ask::<Option<String>>(&addr, cmd("GET").arg(&key)).await.is_some() };
+        eventually(SOON, "it is executed", executed).await;
+        proxy.cut().await;
+        proxy.set(Mode::Pass).await;
+    });
+    written.unwrap();
+    assert!(all_up(&client) && client.stats().repeated_writes > 0, "{:?}", client.stats());
+    eventually(SOON, "it is told", || async {
+        let told: Vec<String> = direct::ask(&addr, &call(&["LRANGE", "__rr:suspects", "0", "-1"])).await;
+        told.contains(&key)
+    })
+    .await;
+}
+
+async fn may_flush(ring: &ZkRing, member: &str, may: bool) {
+    let right = if may { "+flushdb" } else { "-flushdb" };
+    let addr = ring.servers[&id(member)].addr();
+    let _: Value = direct::ask(&addr, &call(&["ACL", "SETUSER", "default", right])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_misses_a_flush_is_taken_out_and_no_client_knows_it_by_itself() {
+    let (ring, client) = unwatched(3).await;
+    let connection = client.connection();
+    for member in ["redis-1", "redis-2"] {
+        may_flush(&ring, member, false).await;
+    }
+    let error = run(&connection, &["FLUSHALL"]).await.unwrap_err();
+    assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error:?}");
+    // Two of three cannot be taken out; and the one that stays is the first of its keys for this client as for all others.
+    let kept: Vec<&str> =
+        ["redis-1", "redis-2"].into_iter().filter(|member| state(&client, member) == State::Up).collect();
+    let counter = |member: &str| {
+        let owners = |key: &String| client.locate(key).owners[..2] == [id(member), id("redis-0")];
+        (0..).map(|n| format!("n{n}")).find(owners).unwrap()
+    };
+    for member in &kept {
+        let key = counter(member);
+        let _: Value = direct::ask(&ring.servers[&id("redis-0")].addr(), cmd("SET").arg(&key).arg(10)).await;
+        let script = ["EVAL", "return redis.call('INCR', KEYS[1])", "1", &key];
+        assert_eq!(run(&connection, &script).await.unwrap(), Value::Int(1), "{member} decides");
+    }
+    assert_eq!(kept.len(), 1, "{kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_one_member_did_not_flush_do_not_come_back() {
+    let ring = ZkRing::start(shared_zookeeper().await, 4).await;
+    let client = ring.client().await;
+    all_connected(&client, 4).await;
+    let connection = client.connection();
+    for n in 0..50 {
+        set(&connection, &format!("k{n}"), "v").await.unwrap();
+    }
+    may_flush(&ring, "redis-1", false).await;
+    let error = run(&connection, &["FLUSHALL"]).await.unwrap_err();
+    assert!(error.to_string().contains("redis-1 says"), "{error:?}");
+    // Its agent brings it back, and it has what the others have: nothing.
+    eventually(SOON, "it is back", || async {
+        let topology = client.topology();
+        let (_, member) = topology.find(&id("redis-1")).unwrap();
+        member.state == State::Up && member.generation.0 > 1
+    })
+    .await;
+    let keys: Vec<String> = direct::ask(&ring.servers[&id("redis-1")].addr(), &call(&["KEYS", "k*"])).await;
+    assert!(keys.is_empty(), "{keys:?}");
+    may_flush(&ring, "redis-1", true).await;
+    eventually(SOON, "it is flushed", || async { run(&connection, &["FLUSHALL"]).await.is_ok() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_primary_may_have_done_without_a_word_is_not_copied_before_that_is_settled() {
     let (ring, client) = unwatched(3).await;
     let connection = client.connection();

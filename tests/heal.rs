@@ -10,8 +10,10 @@ use std::time::Duration;
 use redis::streams::StreamRangeReply;
 use redis::{RedisResult, Value, cmd};
 use redis_ring::policy::Timeouts;
-use redis_ring::{Compared, RingClient};
-use support::{FaultProxy, FixedRing, Mode, SOON, call, direct, eventually, id, key_of, redis, run_or_error as run};
+use redis_ring::{Compared, Outcome, RingClient};
+use support::{
+    FaultProxy, FixedRing, Mode, SOON, call, direct, eventually, id, key_of, own, redis, run_or_error as run,
+};
 
 /// A ring of two, a client that reaches both at once, and one whose way to each leads through a proxy.
 struct Two {
@@ -79,6 +81,56 @@ async fn told(addr: &str, key: &str) -> BTreeMap<String, String> {
 fn without_times(told: &mut BTreeMap<String, String>) {
     let groups = told.get_mut("groups").unwrap();
     *groups = groups.split("int(1").map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit())).collect();
+}
+
+#[tokio::test]
+async fn what_a_primary_did_without_a_word_its_copies_get() {
+    let two = Two::start().await;
+    let [plain, piped, popped] = ["n", "p", "s"].map(|prefix| key_of(&two.far, prefix, "r0"));
+    run(&two.far.connection(), &["SADD", &popped, "a", "b", "c"]).await.unwrap();
+    two.proxies["r0"].set(Mode::HoldReplies).await;
+    let connection = two.far.connection();
+    let sending = async {
+        let (mut one, mut other) = (connection.clone(), connection.clone());
+        let mut pipe = redis::pipe();
+        let piping = pipe.incr(&piped, 1).query_async::<Value>(&mut one);
+        let pop = cmd("SPOP").arg(&popped).to_owned();
+        let words = ["INCR", &plain];
+        tokio::join!(run(&connection, &words), piping, pop.query_async::<Value>(&mut other))
+    };
+    let cutting = async {
+        let addr = two.addr("r0");
+        for (words, result) in [(["GET", &plain], 1), (["GET", &piped], 1), (["SCARD", &popped], 2)] {
+            let has = || async { direct::ask::<Option<i64>>(&addr, &call(&words)).await == Some(result) };
+            eventually(SOON, "it is executed", has).await;
+        }
+        two.proxies["r0"].cut().await;
+        two.proxies["r0"].set(Mode::Pass).await;
+    };
+    let ((one, other, third), ()) = tokio::join!(sending, cutting);
+    for error in [one.unwrap_err(), other.unwrap_err(), third.unwrap_err()] {
+        assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error:?}");
+    }
+    two.heals(&[plain.clone(), piped, popped]).await;
+    assert_eq!(direct::ask::<i64>(&two.addr("r1"), &call(&["GET", &plain])).await, 1);
+}
+
+#[tokio::test]
+async fn a_pipeline_that_its_caller_gave_up_does_not_stay_at_the_copy_alone() {
+    let two = Two::start().await;
+    let key = key_of(&two.far, "k", "r0");
+    two.proxies["r0"].set(Mode::Stall).await;
+    let (mut connection, mut pipe) = (two.far.connection(), redis::pipe());
+    pipe.set(&key, "v").ignore();
+    let mut given_up = Box::pin(pipe.query_async::<()>(&mut connection));
+    assert!(futures_util::poll!(&mut given_up).is_pending());
+    let copy = two.addr("r1");
+    let has = || async { direct::ask::<Option<String>>(&copy, &call(&["GET", &key])).await.is_some() };
+    eventually(SOON, "the copy has it", has).await;
+    drop(given_up);
+    two.proxies["r0"].cut().await;
+    two.proxies["r0"].set(Mode::Pass).await;
+    eventually(SOON, "both hold the same", || two.ring.copies_are_equal(&two.near, &key)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,11 +9,12 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use redis::{AsyncCommands, Value, cmd, pipe};
-use redis_ring::placement::{Phase, Token};
-use redis_ring::policy::{CachePolicy, WritePolicy};
+use redis_ring::placement::{Phase, State, Token};
+use redis_ring::policy::{CachePolicy, Timeouts, WritePolicy};
 use redis_ring::{Compared, Outcome, Retry, RingClient, ScanOptions};
 use tokio::task::JoinHandle;
 
@@ -242,6 +243,82 @@ async fn a_named_member_that_cannot_be_reached_has_missed_the_write() {
     assert_eq!(ring.ask::<String>(&id("r0"), cmd("GET").arg(format!("{tag}k"))).await, "v");
 }
 
+/// As [`syncing`], with `r3` behind a proxy, and a key that `r3` gains and that is named for it. Clients wait long for connections.
+async fn syncing_behind_a_proxy(mode: Mode) -> (Operator, RingClient, FaultProxy, String) {
+    let (mut ring, proxy) = with_a_proxy_at("r3", 5, 3).await;
+    let timeouts =
+        Timeouts { open: SOON, connect: SOON, probe: SOON, write: Duration::from_secs(5), ..Timeouts::default() };
+    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    proxy.set(mode).await;
+    for phase in ["filling", "syncing"] {
+        ring.phase_towards(phase, &["r0", "r1", "r2", "r3", "r4"]).await;
+        if mode == Mode::Pass {
+            ring.until(&[&client]).await;
+        }
+    }
+    eventually(SOON, "the ring is syncing", || async { client.topology().phase() == Phase::Syncing }).await;
+    let key = format!("{}k", ring.tag(&client, &["r0", "r1"], &["r3", "r4"]));
+    ring.cut(&id("r0"), &id("r3"), &[]).await;
+    (ring, client, proxy, key)
+}
+
+/// A write that is under way until the named `r3` can be reached, or what it said is heard.
+async fn under_way(ring: &Operator, client: &RingClient, key: &str) -> JoinHandle<Value> {
+    let (client, owned) = (client.clone(), key.to_owned());
+    let writing =
+        tokio::spawn(async move { run_or_error(&client.connection(), &["APPEND", &owned, "x"]).await.unwrap() });
+    eventually(SOON, "the primary has it", || async {
+        ring.ask::<String>(&id("r0"), cmd("GET").arg(key)).await == "x"
+    })
+    .await;
+    assert!(!writing.is_finished());
+    writing
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_member_that_is_connected_to_after_the_flip_only_gets_the_write() {
+    let (mut ring, client, proxy, key) = syncing_behind_a_proxy(Mode::Refuse).await;
+    let writing = under_way(&ring, &client, &key).await;
+    ring.flip().await;
+    ring.raise_gates().await;
+    eventually(SOON, "the flip is known", || async { client.topology().phase() == Phase::Retiring }).await;
+    proxy.set(Mode::Pass).await;
+    assert_eq!(writing.await.unwrap(), Value::Int(1));
+    assert_eq!(ring.ask::<Option<String>>(&id("r3"), cmd("GET").arg(&key)).await.as_deref(), Some("x"));
+    assert_eq!((client.stats().fences, state(&client, "r3").0), (0, State::Up));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_member_that_is_to_be_filled_anew_has_missed_nothing() {
+    let (mut ring, client, _proxy, key) = syncing_behind_a_proxy(Mode::Refuse).await;
+    let writing = under_way(&ring, &client, &key).await;
+    ring.phase_towards("filling", &["r0", "r1", "r2", "r3", "r4"]).await;
+    assert_eq!(writing.await.unwrap(), Value::Int(1));
+    assert_eq!((client.stats().fences, state(&client, "r3").0), (0, State::Joining));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_member_that_lost_the_connection_is_taken_out_for_the_true_reason() {
+    let (ring, client, proxy, key) = syncing_behind_a_proxy(Mode::Pass).await;
+    proxy.set(Mode::HoldReplies).await;
+    let writing = under_way(&ring, &client, &key).await;
+    eventually(SOON, "it is sent", || async { ring.ask::<bool>(&id("r3"), cmd("EXISTS").arg(&key)).await }).await;
+    proxy.cut().await;
+    proxy.set(Mode::Pass).await;
+    assert_eq!(writing.await.unwrap(), Value::Int(1));
+    let (now, reason) = state(&client, "r3");
+    assert_eq!(
+        (now, reason.as_str()),
+        (State::Down, "missed a write: it answers, but nobody can give it what it missed")
+    );
+}
+
+fn state(client: &RingClient, member: &str) -> (State, String) {
+    let topology = client.topology();
+    let (_, member) = topology.find(&id(member)).unwrap();
+    (member.state, member.reason.clone().unwrap_or_default())
+}
+
 #[tokio::test]
 async fn a_primary_whose_gate_is_shut_is_not_believed() {
     let (ring, client, tag) = syncing().await;
@@ -259,9 +336,13 @@ async fn a_primary_whose_gate_is_shut_is_not_believed() {
 
 /// A ring of three of these servers, whose `r0` clients reach through a proxy.
 async fn with_a_proxy(servers: usize) -> (Operator, FaultProxy) {
+    with_a_proxy_at("r0", servers, 3).await
+}
+
+async fn with_a_proxy_at(member: &str, servers: usize, members: usize) -> (Operator, FaultProxy) {
     let proxy = Mutex::new(None);
-    let ring = Operator::start(shared_zookeeper().await, servers, 3, async |id, addr| {
-        if id.as_str() != "r0" {
+    let ring = Operator::start(shared_zookeeper().await, servers, members, async |id, addr| {
+        if id.as_str() != member {
             return None;
         }
         let started = FaultProxy::start(addr).await;

@@ -449,7 +449,14 @@ impl Batch {
         let answered = match answered {
             Ok(Some((answered, _))) => answered,
             Ok(None) => return self.nonsense(),
-            Err(fault) => return self.lost(&fault).await,
+            Err(fault) => {
+                // It is sent again by the caller, if that is still there.
+                if copies.iter().any(|copy| !matches!(copy, Err(Fault::Full))) {
+                    let written = self.steps.iter().filter(|step| step.copying.writes());
+                    self.core.suspect(written.flat_map(Step::written).collect());
+                }
+                return self.lost(&fault).await;
+            }
         };
         let again = self.unavailable(&answered, false);
         let written = self.steps.iter().zip(&answered).filter(|(step, _)| step.copying.writes());
@@ -602,9 +609,14 @@ impl Batch {
             let repeatable = !step.tokens.all().iter().any(|token| dependent.contains(&token.0));
             let repeatable = repeatable && (!self.atomic || dependent.is_empty());
             if unsent || gone || repeatable {
-                return Done::Again { unknown: !unsent && !gone && step.copying.writes() };
+                let unknown = !unsent && !gone && step.copying.writes();
+                if unknown {
+                    self.core.suspect(step.written());
+                }
+                return Done::Again { unknown };
             }
-            let error = report::unknown(&self.core, self.id(primary), fault, command::name(&step.cmd));
+            let name = command::name(&step.cmd);
+            let error = report::unknown(&self.core, self.id(primary), fault, name, step.written());
             Done::Failed(because(error, asked.as_ref().err().cloned()))
         });
         let ended = Ended::of(done.collect());

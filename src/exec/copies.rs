@@ -19,11 +19,11 @@ use super::polling::poll_unconstrained;
 use super::reply::{Lacks, copy_lacks, is_error};
 use super::round::Place;
 use super::wire::Copied;
-use super::{late, report};
+use super::{InStep, late, report};
 use crate::command::{self, Carried, Expect};
 use crate::error::Error;
 use crate::node::{Fault, Link};
-use crate::placement::{MemberIndex, Token};
+use crate::placement::{MemberIndex, Phase, State, Token};
 
 /// Between two looks whether a member that gains keys is connected.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
@@ -82,23 +82,35 @@ type Copy<'b> = (MemberIndex, &'b Arc<Link>, &'b Message<'b>);
 
 impl Batch {
     /// The connection to a member that gains keys. It came back a moment ago, and each client connects to it in its own
-    /// time: one that was not awaited would throw it out of the ring.
-    async fn link_of_gainer(&self, gainer: MemberIndex) -> Option<Arc<Link>> {
-        let step = self.snapshot.topology.step();
-        let fit = |link: &Arc<Link>| link.is_open() && link.is_open_to(step);
+    /// time: one that was not awaited would throw it out of the ring. With the step that is to be held as long as it is used.
+    async fn link_of_gainer(&self, gainer: MemberIndex) -> Option<(InStep, Arc<Link>)> {
         let until = Instant::now() + self.core.options.connect.timeouts.connect;
+        let (mut held, mut index) = (self.snapshot.clone(), gainer);
         loop {
-            let node = &self.snapshot.seat(gainer).node;
-            if let Some(link) = self.link(gainer).filter(|link| fit(link)).cloned().or_else(|| node.link().filter(fit))
-            {
-                return Some(link);
+            if let Some(link) = held.link(index).filter(|link| link.is_open()) {
+                return Some((held, link));
             }
-            if Instant::now() >= until || self.core.topology().step() != step {
+            if Instant::now() >= until {
                 return None;
             }
-            node.hurry();
+            held.seat(index).node.hurry();
             tokio::time::sleep(BETWEEN_LOOKS).await;
+            if self.core.topology().step() != held.step {
+                (held, index) = self.after_the_flip(gainer)?;
+            }
         }
+    }
+
+    /// The next step, if that is the flip by which the member has become an owner. A connection that comes now bears it, and
+    /// whoever moves the ring sees by that name that it is written on, until this is dropped.
+    fn after_the_flip(&self, gainer: MemberIndex) -> Option<(InStep, MemberIndex)> {
+        let known = self.snapshot.topology.member(gainer);
+        let held = InStep::newest(&self.core);
+        let (index, member) = held.topology.find(&known.id)?;
+        let has_flipped = held.topology.phase() == Phase::Retiring
+            && held.step.0 == self.snapshot.step.0 + 1
+            && (member.state, member.generation) == (State::Up, known.generation);
+        has_flipped.then_some((held, index))
     }
 
     /// Sends the copies what they get when it is its turn, and looks at what they say. `groups` says how many commands that is of each step,
@@ -119,7 +131,7 @@ impl Batch {
         let links = join_all(parts.iter().map(|(gainer, _)| self.link_of_gainer(*gainer))).await;
         for ((gainer, part), link) in parts.iter().zip(&links) {
             match link {
-                Some(link) => copies.push((*gainer, link, part)),
+                Some((_, link)) => copies.push((*gainer, link, part)),
                 // Everything else has been copied to it, and this is not in that.
                 None => missed.push(Miss::of_copy(*gainer, Why::Silent)),
             }

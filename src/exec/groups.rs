@@ -103,9 +103,7 @@ async fn run_in(core: &Arc<Core>, mut snapshot: InStep, steps: Vec<Step>, atomic
                     (Done::Again { unknown: maybe }, Some(step)) => {
                         if maybe {
                             unknown.insert(number);
-                            if step.is_once_for_each() {
-                                doubtful.extend(step.written());
-                            }
+                            doubtful.extend(step.written());
                         }
                         pending.push((number, step));
                     }

@@ -92,10 +92,18 @@ pub(super) fn no_memory(core: &Core, id: &NodeId, reply: &Value) -> Error {
     caused(error, reply.clone())
 }
 
-/// A write that depends on what is there was sent to the primary and not answered.
+/// A write that depends on what is there was sent to the primary and not answered. If the primary has executed it, its copies
+/// lack it.
 #[cold]
-pub(super) fn unknown(core: &Core, primary: &NodeId, fault: &Fault, command: &'static str) -> Error {
+pub(super) fn unknown(
+    core: &Core,
+    primary: &NodeId,
+    fault: &Fault,
+    command: &'static str,
+    keys: Vec<Vec<u8>>,
+) -> Error {
     core.counters.unknown_writes.add_one();
+    core.suspect(keys);
     let kind = match fault {
         Fault::Late => ErrorKind::Timeout,
         Fault::Full | Fault::Lost(_) => ErrorKind::Disconnected,

@@ -380,8 +380,8 @@ impl<'w> Round<'w> {
         let node = self.node(primary);
         node.failed();
         if self.write.core.fences.is_none() {
-            let name = command::name(&self.write.cmd);
-            return End::Done(Err(report::unknown(&self.write.core, node.id(), &fault, name).into()));
+            let (name, keys) = (command::name(&self.write.cmd), command::keys_of(&self.write.cmd));
+            return End::Done(Err(report::unknown(&self.write.core, node.id(), &fault, name, keys).into()));
         }
         let failures = vec![(node.id().clone(), fault.to_string())];
         let stuck = Some(Stuck::Unanswered(primary, fault));

@@ -325,12 +325,15 @@ impl Watched {
         while Instant::now() < until {
             if self.is_primary() {
                 // The caller is told that the outcome is unknown, whatever this says.
-                let _ = groups::copy_state(&self.core, written).await;
-                return;
+                match groups::copy_state(&self.core, written.clone()).await {
+                    Ok(()) => return,
+                    Err(_) => break,
+                }
             }
             hurry(&snapshot, self.token);
             pause(&self.core, &mut snapshot).await;
         }
+        self.core.suspect(written);
     }
 
     /// Ends the attempt: the connection serves another one, if all its requests have been answered.

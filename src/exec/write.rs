@@ -188,7 +188,16 @@ impl Write {
     async fn go_on(self, end: End) -> RedisResult<Value> {
         match self.seen_to(end).await {
             Ok(result) => result,
-            Err(again) => self.further_rounds(again).await,
+            Err(again) => {
+                let (core, keys) = (Arc::clone(&self.core), command::keys_of(&self.cmd));
+                let mut unknown = false;
+                let result = self.further_rounds(again, &mut unknown).await;
+                if unknown {
+                    // Whoever has got it and did not say so may have it alone, or execute it after what came later.
+                    core.suspect(keys);
+                }
+                result
+            }
         }
     }
 
@@ -205,12 +214,7 @@ impl Write {
         let missed = Missed { misses, tokens: vec![self.token], keys, command };
         match fence::settle(&self.core, &self.snapshot, &missed).await {
             Ok(Settled::Done) => {}
-            Ok(Settled::Again) => {
-                if caller_is_gone() {
-                    self.core.suspect(missed.keys);
-                }
-                return Err(Again { early: None, failures, unknown: true, stuck: None });
-            }
+            Ok(Settled::Again) => return Err(Again { early: None, failures, unknown: true, stuck: None }),
             Err(error) => return Ok(Err(error.into())),
         }
         let answer = if replies.is_empty() { Ok(answer) } else { self.decided(replies, &missed.keys).await? };
@@ -283,14 +287,13 @@ impl Write {
         fence::settle(&self.core, &self.snapshot, &missed).await.map(|_| ())
     }
 
-    /// Writes until an owner has answered.
-    async fn further_rounds(mut self, mut last: Again) -> RedisResult<Value> {
+    /// Writes until an owner has answered. `unknown` says whether somebody may have executed it without a word.
+    async fn further_rounds(mut self, mut last: Again, unknown: &mut bool) -> RedisResult<Value> {
         let mut deadline = deadline(&self.core);
         let mut failures = Failures::new();
-        let mut unknown = false;
         let mut trouble = None;
         loop {
-            unknown |= last.unknown;
+            *unknown |= last.unknown;
             failures.append(&mut last.failures);
             match last.stuck.take() {
                 Some(Stuck::Unanswered(primary, fault)) => {
@@ -299,7 +302,8 @@ impl Write {
                     if asked.as_ref().is_ok_and(|no_more| *no_more) {
                         deadline = self::deadline(&self.core);
                     } else {
-                        let error = report::unknown(&self.core, &member.id, &fault, command::name(&self.cmd));
+                        let (name, keys) = (command::name(&self.cmd), command::keys_of(&self.cmd));
+                        let error = report::unknown(&self.core, &member.id, &fault, name, keys);
                         return Err(because(error, asked.err()).into());
                     }
                 }
@@ -311,7 +315,7 @@ impl Write {
             pause(&self.core, &mut self.snapshot).await;
             if caller_is_gone() || Instant::now() >= deadline {
                 let error = because(no_owner(&self.snapshot, self.token, &failures, "written"), trouble);
-                if !unknown {
+                if !*unknown {
                     return Err(error.into());
                 }
                 self.core.counters.unknown_writes.add_one();
@@ -324,7 +328,7 @@ impl Write {
             self.core.counters.repeated_writes.add_one();
             if self.snapshot.is_gated(self.token) {
                 let done = gated(&self.core, &self.snapshot, &self.cmd, self.token).await;
-                let done = done.map_err(|error| if unknown { error.with_outcome(Outcome::Unknown) } else { error });
+                let done = done.map_err(|error| if *unknown { error.with_outcome(Outcome::Unknown) } else { error });
                 return Ok(done?);
             }
             let (write, mut first) = (&self, Some((owners, last.early.take())));

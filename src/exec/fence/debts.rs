@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::super::Core;
 use super::super::heal;
 use super::judge::{self, Verdict};
-use super::{Fences, is_used};
+use super::{Fences, Why, is_used};
 use crate::membership::Source;
 use crate::placement::{Generation, NodeId};
 use crate::policy::Unfenced;
@@ -21,14 +21,17 @@ const MOST: usize = 4096;
 /// How often it is tried to pay.
 const TRY_EVERY: Duration = Duration::from_millis(100);
 
+/// A life of a member.
+type Case = (NodeId, Generation);
+
 /// What is owed to members.
 #[derive(Debug, Default)]
 pub(in crate::exec) struct Debts {
-    owed: Mutex<HashMap<(NodeId, Generation), Owed>>,
+    owed: Mutex<HashMap<Case, Owed>>,
     news: Notify,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Owed {
     writes: u64,
     keys: HashSet<Vec<u8>>,
@@ -36,84 +39,154 @@ struct Owed {
     too_many: bool,
 }
 
+impl Owed {
+    fn add(&mut self, key: Vec<u8>) {
+        if self.keys.len() < MOST {
+            self.keys.insert(key);
+        } else if !self.keys.contains(&key) {
+            self.too_many = true;
+        }
+    }
+}
+
 impl Debts {
-    fn owed(&self) -> MutexGuard<'_, HashMap<(NodeId, Generation), Owed>> {
+    fn owed(&self) -> MutexGuard<'_, HashMap<Case, Owed>> {
         self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(&self, id: &NodeId, generation: Generation, keys: &[Vec<u8>]) {
-        let mut owed = self.owed();
-        let owed = owed.entry((id.clone(), generation)).or_default();
+    /// `mark` says of the member that it has missed a write. Nobody takes that back in between.
+    pub(super) fn add(&self, id: &NodeId, generation: Generation, keys: &[Vec<u8>], mark: impl FnOnce()) {
+        let mut all = self.owed();
+        mark();
+        let owed = all.entry((id.clone(), generation)).or_default();
         owed.writes += 1;
-        for key in keys {
-            if owed.keys.len() < MOST {
-                owed.keys.insert(key.clone());
-            } else if !owed.keys.contains(key) {
-                owed.too_many = true;
-            }
-        }
+        keys.iter().for_each(|key| owed.add(key.clone()));
         self.news.notify_one();
+    }
+
+    /// What is to be paid to a member now. Whatever it misses meanwhile is owed anew: also of a key that it has been given
+    /// already.
+    fn take(&self, case: &Case) -> Option<Owed> {
+        self.owed().remove(case)
+    }
+
+    /// It could not be paid.
+    fn put_back(&self, case: Case, owed: Owed) {
+        let mut all = self.owed();
+        let now = all.entry(case).or_default();
+        now.writes += owed.writes;
+        now.too_many |= owed.too_many;
+        owed.keys.into_iter().for_each(|key| now.add(key));
+    }
+
+    /// It was paid. `unmark` takes back that the member has missed a write, unless it has missed more.
+    fn paid(&self, case: &Case, unmark: impl FnOnce()) {
+        let all = self.owed();
+        if !all.contains_key(case) {
+            unmark();
+        }
     }
 
     /// Whether a member is owed something already and ZooKeeper is lost: to look at it once more for each write would
     /// only hold those up.
     pub(super) fn is_hopeless(&self, fences: &Fences, id: &NodeId, generation: Generation) -> bool {
-        matches!(fences.arbiter.view().source, Source::Stale { .. })
-            && fences.unfenced == Unfenced::Accept
-            && self.owed().contains_key(&(id.clone(), generation))
+        is_stale(fences) && fences.unfenced == Unfenced::Accept && self.owed().contains_key(&(id.clone(), generation))
     }
+}
+
+fn is_stale(fences: &Fences) -> bool {
+    matches!(fences.arbiter.view().source, Source::Stale { .. })
 }
 
 /// Pays for as long as its owner does not abort it. It sleeps while nothing is owed.
 pub(in crate::exec) async fn keep_paying(core: Weak<Core>, debts: Arc<Debts>) {
     loop {
-        let owed = debts.owed().clone();
-        if owed.is_empty() {
+        let cases: Vec<Case> = debts.owed().keys().cloned().collect();
+        if cases.is_empty() {
             debts.news.notified().await;
             continue;
         }
         let Some(core) = core.upgrade() else { return };
         let Some(fences) = &core.fences else { return };
-        for ((id, generation), owed) in owed {
-            pay(&core, fences, &id, generation, owed).await;
+        for case in cases {
+            // Without it nobody knows whose state is the right one.
+            if is_stale(fences) {
+                break;
+            }
+            let Some(owed) = debts.take(&case) else { continue };
+            if pay(&core, &case, &owed).await {
+                core.counters.debts_paid.add(owed.writes);
+                debts.paid(&case, || {
+                    let newest = core.snapshot.load();
+                    if let Some(index) = is_used(&newest, &case.0, case.1) {
+                        newest.seat(index).node.has_all_writes();
+                    }
+                });
+                tracing::info!(node = %case.0, "what it had missed is made good");
+            } else {
+                debts.put_back(case, owed);
+            }
         }
         drop(core);
         sleep(TRY_EVERY).await;
     }
 }
 
-async fn pay(core: &Arc<Core>, fences: &Fences, id: &NodeId, generation: Generation, owed: Owed) {
-    // Without it nobody knows whose state is the right one.
-    if matches!(fences.arbiter.view().source, Source::Stale { .. }) {
-        return;
-    }
-    let index = match judge::verdict(core, id, generation, owed.too_many).await {
-        Verdict::Out => None,
+/// Whether it lacks none of this any more, or is not read.
+async fn pay(core: &Arc<Core>, (id, generation): &Case, owed: &Owed) -> bool {
+    let known = if owed.too_many { Why::Lacking } else { Why::Silent };
+    match judge::verdict(core, id, *generation, known).await {
+        Verdict::Out => true,
         Verdict::Alive => {
             let keys: Vec<Vec<u8>> = owed.keys.iter().cloned().collect();
-            if heal::repair(core, id, &keys).await.is_err() {
-                return;
-            }
-            is_used(&core.snapshot.load(), id, generation)
+            heal::repair(core, id, &keys).await.is_ok()
         }
         Verdict::Kept(why) | Verdict::Unfenced(why) => {
             tracing::debug!(node = %id, %why, "what it lacks is still owed");
-            return;
+            false
         }
-    };
-    let mut all = fences.debts.owed();
-    let case = (id.clone(), generation);
-    let Some(now) = all.get_mut(&case) else { return };
-    now.writes -= owed.writes.min(now.writes);
-    now.keys.retain(|key| !owed.keys.contains(key));
-    core.counters.debts_paid.add(owed.writes);
-    if now.writes == 0 || index.is_none() {
-        core.counters.debts_paid.add(now.writes);
-        all.remove(&case);
-        drop(all);
-        if let Some(index) = index {
-            core.snapshot.load().seat(index).node.has_all_writes();
-        }
-        tracing::info!(node = %id, "what it had missed is made good");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(names: &[&str]) -> Vec<Vec<u8>> {
+        names.iter().map(|name| name.as_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn what_is_missed_again_while_it_is_paid_stays_owed() {
+        let (debts, id) = (Debts::default(), NodeId::new("redis-0").unwrap());
+        let (case, mut marked) = ((id.clone(), Generation(1)), false);
+        debts.add(&id, case.1, &keys(&["k", "l"]), || marked = true);
+        let owed = debts.take(&case).unwrap();
+        assert_eq!((owed.writes, owed.keys), (1, keys(&["k", "l"]).into_iter().collect()));
+        debts.add(&id, case.1, &keys(&["k"]), || {});
+        debts.paid(&case, || marked = false);
+        assert!(marked, "it lacks something still");
+        let owed = debts.take(&case).unwrap();
+        assert_eq!((owed.writes, &owed.keys), (1, &keys(&["k"]).into_iter().collect()));
+        debts.add(&id, case.1, &keys(&["m"]), || {});
+        debts.put_back(case.clone(), owed);
+        let owed = debts.take(&case).unwrap();
+        assert_eq!((owed.writes, owed.keys), (2, keys(&["k", "m"]).into_iter().collect()));
+        debts.paid(&case, || marked = false);
+        assert!(!marked && debts.owed().is_empty());
+    }
+
+    #[test]
+    fn of_who_lacks_more_than_is_remembered_that_alone_is_known() {
+        let (debts, id) = (Debts::default(), NodeId::new("redis-0").unwrap());
+        let case = (id.clone(), Generation(1));
+        let many = |from: usize| (from..from + MOST / 2 + 1).map(|n| n.to_string().into_bytes()).collect::<Vec<_>>();
+        debts.add(&id, case.1, &many(0), || {});
+        let owed = debts.take(&case).unwrap();
+        debts.add(&id, case.1, &many(MOST), || {});
+        assert!(!owed.too_many);
+        debts.put_back(case.clone(), owed);
+        let owed = debts.take(&case).unwrap();
+        assert!(owed.too_many && owed.keys.len() == MOST);
     }
 }

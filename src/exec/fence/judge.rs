@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::super::polling::yield_once;
 use super::super::{Core, Snapshot};
-use super::{Fences, is_used};
+use super::{Fences, Why, is_used};
 use crate::error::{Error, ErrorKind};
 use crate::membership::{Fence, Fenced};
 use crate::node::Reach;
@@ -31,8 +31,8 @@ pub(super) enum Verdict {
     Unfenced(Error),
 }
 
-/// A life of a member, and whether it is known that it cannot write.
-type Case = (NodeId, Generation, bool);
+/// A life of a member, and what is known of it.
+type Case = (NodeId, Generation, Why);
 
 /// The cases that are being looked into.
 #[derive(Debug, Default)]
@@ -52,12 +52,12 @@ const ADOPTED: Duration = Duration::from_secs(1);
 ///
 /// # Cancel safety
 /// It goes on in a task of its own, which ends within the times to probe and to ask ZooKeeper.
-pub(super) async fn verdict(core: &Arc<Core>, id: &NodeId, generation: Generation, cannot_write: bool) -> Verdict {
+pub(super) async fn verdict(core: &Arc<Core>, id: &NodeId, generation: Generation, known: Why) -> Verdict {
     let Some(fences) = &core.fences else { return Verdict::Alive };
     if is_used(&core.snapshot.load(), id, generation).is_none() {
         return Verdict::Out;
     }
-    let case = (id.clone(), generation, cannot_write);
+    let case = (id.clone(), generation, known);
     let mut told = {
         let mut cases = fences.judging.0.lock().unwrap_or_else(PoisonError::into_inner);
         match cases.get(&case) {
@@ -84,7 +84,7 @@ pub(super) async fn verdict(core: &Arc<Core>, id: &NodeId, generation: Generatio
     })
 }
 
-async fn judge(core: &Arc<Core>, id: &NodeId, generation: Generation, cannot_write: bool) -> Verdict {
+async fn judge(core: &Arc<Core>, id: &NodeId, generation: Generation, known: Why) -> Verdict {
     let Some(fences) = &core.fences else { return Verdict::Alive };
     let limit = core.options.connect.timeouts.write;
     for _ in 0..ROUNDS {
@@ -92,9 +92,13 @@ async fn judge(core: &Arc<Core>, id: &NodeId, generation: Generation, cannot_wri
         let Some(suspect) = is_used(&snapshot, id, generation) else { return Verdict::Out };
         // What has arrived while this process was busy, or stood still, is read first.
         yield_once().await;
-        let found = if cannot_write { None } else { Some(look(core, &snapshot, suspect).await) };
+        let found = match known {
+            Why::CannotWrite => None,
+            Why::Silent | Why::Lacking => Some(look(core, &snapshot, suspect).await),
+        };
         let why = match found {
             None | Some(Look::Unfit) => "it answers that it cannot write",
+            Some(Look::Answers) if known == Why::Lacking => "it answers, but nobody can give it what it missed",
             Some(Look::Answers) => return Verdict::Alive,
             Some(Look::Denied(error)) => return Verdict::Kept(error),
             Some(Look::CutOff) => return Verdict::Kept(cut_off(id)),

@@ -14,7 +14,7 @@ mod wait_out;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::time::Instant;
 
 use super::heal::{self, Unrepaired};
@@ -79,12 +79,14 @@ impl Miss {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Why {
     /// It was not sent there, or not answered.
     Silent,
     /// The server answered that it cannot write, or may not.
     CannotWrite,
+    /// Nobody can give it what it has missed, whether or not it answers.
+    Lacking,
 }
 
 /// What was missed.
@@ -134,16 +136,22 @@ async fn one(
     let (id, generation) = (&member.id, member.generation);
     let token = missed.tokens.first().copied().unwrap_or(Token(0));
     let owns = snapshot.topology.writers(token).any(|writer| writer == miss.owner);
-    // A member that is being filled takes everything from its agent; what one key is now nobody else gives it.
-    let mut cannot_write = miss.why == Why::CannotWrite || !owns;
+    let mut reason = miss.why;
     tracing::debug!(node = %id, epoch = %snapshot.topology.epoch(), command = missed.command, "a write was missed");
-    if !cannot_write && fences.debts.is_hopeless(fences, id, generation) {
+    if owns && reason == Why::Silent && fences.debts.is_hopeless(fences, id, generation) {
         fences.accept(core, snapshot, miss.owner, &missed.keys);
         return Ok(Settled::Done);
     }
     let until = Instant::now() + core.options.connect.timeouts.write;
     loop {
-        let why = match judge::verdict(core, id, generation, cannot_write).await {
+        if !owns && reason != Why::CannotWrite {
+            reason = match part(core, snapshot, id, &missed.tokens) {
+                Part::None => return Ok(Settled::Done),
+                Part::Copy => Why::Silent,
+                Part::Gainer | Part::Primary => Why::Lacking,
+            };
+        }
+        let why = match judge::verdict(core, id, generation, reason).await {
             Verdict::Out => return Ok(Settled::Done),
             Verdict::Alive if miss.first => return Ok(Settled::Again),
             Verdict::Alive => match heal::repair(core, id, &missed.keys).await {
@@ -152,7 +160,7 @@ async fn one(
                     return Ok(Settled::Done);
                 }
                 Err(Unrepaired::Never) => {
-                    cannot_write = true;
+                    reason = Why::Lacking;
                     None
                 }
                 Err(Unrepaired::Later) => None,
@@ -162,14 +170,37 @@ async fn one(
                     fences.accept(core, snapshot, miss.owner, &missed.keys);
                     return Ok(Settled::Done);
                 }
-                return Err(missing(core, id, missed.command, Some(why)));
+                return Err(missing(core, id, missed, Some(why)));
             }
             Verdict::Kept(why) => Some(why),
         };
         if Instant::now() >= until {
-            return Err(missing(core, id, missed.command, why));
+            return Err(missing(core, id, missed, why));
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What a member that gained keys when they were written is to them by now.
+enum Part {
+    /// It is being filled still. It takes everything from its agent; what one key is now nobody else gives it.
+    Gainer,
+    /// The ring has flipped, and its state is what others are given.
+    Primary,
+    /// The ring has flipped, and it can be given its primary's state.
+    Copy,
+    /// The ring has gone back. If it is to gain them again it is given everything anew, by who has the write.
+    None,
+}
+
+fn part(core: &Core, written: &Snapshot, id: &NodeId, tokens: &[Token]) -> Part {
+    let newest = core.snapshot.load();
+    let place = |token: &Token| newest.topology.writers(*token).position(|it| newest.topology.member(it).id == *id);
+    match tokens.iter().filter_map(place).min() {
+        Some(0) => Part::Primary,
+        Some(_) => Part::Copy,
+        None if newest.step > written.step => Part::None,
+        None => Part::Gainer,
     }
 }
 
@@ -179,9 +210,10 @@ impl Fences {
         let member = snapshot.topology.member(owner);
         core.counters.missed_writes.add_one();
         core.counters.debts.add_one();
-        // Here at least it is read only where there is nobody else.
-        snapshot.seat(owner).node.missed_a_write();
-        self.debts.add(&member.id, member.generation, keys);
+        self.debts.add(&member.id, member.generation, keys, || {
+            // Here at least it is read only where there is nobody else.
+            snapshot.seat(owner).node.missed_a_write();
+        });
     }
 }
 
@@ -210,6 +242,16 @@ pub(super) async fn refused(core: &Arc<Core>, snapshot: &Snapshot, primary: Memb
     stand_aside(core, fences, snapshot, primary, Why::CannotWrite).await
 }
 
+/// Has members taken out that lack what others have done to all keys. Who cannot be taken out stays as it is: the caller is
+/// told who lacks it.
+pub(super) async fn take_out(core: &Arc<Core>, snapshot: &Snapshot, members: impl Iterator<Item = MemberIndex>) {
+    let each = members.map(|index| async move {
+        let member = snapshot.topology.member(index);
+        judge::verdict(core, &member.id, member.generation, Why::Lacking).await
+    });
+    join_all(each).await;
+}
+
 async fn stand_aside(
     core: &Arc<Core>,
     fences: &Fences,
@@ -218,7 +260,7 @@ async fn stand_aside(
     why: Why,
 ) -> Result<(), Error> {
     let member = snapshot.topology.member(primary);
-    match judge::verdict(core, &member.id, member.generation, why == Why::CannotWrite).await {
+    match judge::verdict(core, &member.id, member.generation, why).await {
         Verdict::Out | Verdict::Alive => Ok(()),
         Verdict::Unfenced(_) if fences.unfenced == Unfenced::Accept => {
             fences.accept(core, snapshot, primary, &[]);
@@ -242,7 +284,7 @@ pub(super) async fn counts_no_more(
     if core.fences.is_none() {
         return Ok(false);
     }
-    match judge::verdict(core, id, generation, false).await {
+    match judge::verdict(core, id, generation, Why::Silent).await {
         // Whoever has gained keys by a flip was filled from it, with whatever it had done by then.
         Verdict::Out => Ok(!may_have_flipped(&sent.topology, &core.snapshot.load().topology)),
         Verdict::Alive => Ok(false),
@@ -288,8 +330,10 @@ fn is_used(snapshot: &Snapshot, id: &NodeId, generation: Generation) -> Option<M
 
 /// Somebody may read a member that lacks the write.
 #[cold]
-fn missing(core: &Core, id: &NodeId, command: &str, why: Option<Error>) -> Error {
+fn missing(core: &Core, id: &NodeId, missed: &Missed, why: Option<Error>) -> Error {
     core.counters.unknown_writes.add_one();
+    core.suspect(missed.keys.clone());
+    let command = missed.command;
     let kind = why.as_ref().map_or(ErrorKind::Timeout, Error::kind);
     let error = Error::new(kind, format!("{id} has missed {command}, which others have, and is still read"))
         .with_outcome(Outcome::Unknown)

@@ -169,6 +169,11 @@ impl Partly {
         self.refused.is_empty() && self.unknown.is_empty()
     }
 
+    /// Whether any is known to have executed it.
+    pub(super) fn is_by_some(&self) -> bool {
+        !self.done.is_empty()
+    }
+
     /// Those that are not known to have executed it, if others are.
     pub(super) fn without(&self) -> impl Iterator<Item = MemberIndex> {
         let refused = self.refused.iter().map(|(index, ..)| *index).filter(|_| !self.done.is_empty());

@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::super::polling::poll_unconstrained;
 use super::super::reply::{Verdict, is_error, judge};
-use super::super::{Core, InStep, Snapshot};
+use super::super::{Core, InStep, Snapshot, fence};
 use super::everywhere::{Partly, all_up};
 use crate::command::{self, OWN_KEYS, Row};
 use crate::error::{Error, ErrorKind, Outcome, Result, Retry};
@@ -104,8 +104,13 @@ async fn flush(core: Arc<Core>, row: &'static Row, mode: &'static str) -> Result
     if partly.is_all() {
         return Ok(Value::Okay);
     }
-    for index in partly.without() {
-        snapshot.seat(index).node.missed_a_write();
+    if core.fences.is_none() {
+        partly.without().for_each(|index| {
+            snapshot.seat(index).node.missed_a_write();
+        });
+    } else if partly.is_by_some() {
+        // Its keys would come back, at whoever asks it first.
+        fence::take_out(&core, &snapshot, partly.without()).await;
     }
     Err(partly.error(row))
 }
