@@ -836,3 +836,37 @@ async fn an_old_primary_is_not_right_again_where_the_one_after_it_was_taken_out(
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_primary_did_without_a_word_does_not_run_again_where_its_state_was_copied_since() {
+    let (ring, proxy) = with_a_proxy(3).await;
+    let zookeeper = shared_zookeeper().await;
+    let to_zookeeper = FaultProxy::start(zookeeper.addr()).await;
+    let client = operator::builder(&ring.url.replace(&zookeeper.addr(), &to_zookeeper.addr()));
+    let client = client.session_timeout(SOON).open().await.unwrap();
+    ring.until(&[&client]).await;
+    let key =
+        (0..).map(|n| format!("n{n}")).find(|key| client.locate(key).owners[..2] == [id("r0"), id("r1")]).unwrap();
+    proxy.set(Mode::HoldReplies).await;
+    let connection = client.connection();
+    let words = ["INCR", &key];
+    let (answer, ()) = futures_util::future::join(run_or_error(&connection, &words), async {
+        eventually(SOON, "it is executed", || async { ring.count("r0", &key).await == 1 }).await;
+        // Whoever wants to take the primary out has to wait.
+        to_zookeeper.set(Mode::HoldReplies).await;
+        let asked = to_zookeeper.counts().request_bytes;
+        proxy.set(Mode::Stall).await;
+        proxy.cut().await;
+        eventually(SOON, "it is to be taken out", || async { to_zookeeper.counts().request_bytes > asked }).await;
+        proxy.set(Mode::Pass).await;
+        ring.until(&[&client]).await;
+        let script = ["EVAL", "return redis.call('GET', KEYS[1])", "1", &key];
+        run_or_error(&connection, &script).await.unwrap();
+        assert_eq!(ring.count("r1", &key).await, 1, "the copy has its state");
+        to_zookeeper.set(Mode::Pass).await;
+    })
+    .await;
+    let error = answer.expect_err("nobody can tell whether it counts");
+    assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error}");
+    assert_eq!(ring.count("r1", &key).await, 1);
+}

@@ -387,6 +387,8 @@ impl Batch {
         }
         for (step, _) in self.steps.iter().zip(&groups).filter(|(step, count)| **count > 0 && step.copies_state()) {
             step.tokens.all().iter().for_each(|token| self.core.states.copied(*token));
+            let seat = self.snapshot.seat(self.owners.primary());
+            seat.link.iter().for_each(|link| seat.node.state_is_copied(link));
         }
         let settled = if carried.is_empty() {
             drop(places);

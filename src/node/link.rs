@@ -52,6 +52,11 @@ impl Drop for Link {
 }
 
 impl Link {
+    /// Later ones have higher numbers.
+    pub(super) fn number(&self) -> u64 {
+        self.id
+    }
+
     /// A number that no other connection of this process has.
     pub(super) fn next_id() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(0);

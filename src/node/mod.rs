@@ -25,7 +25,7 @@ mod tracker;
 mod tracking;
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -100,6 +100,8 @@ struct Shared {
     missed: AtomicBool,
     /// The life of its data that `missed` is about.
     life: Mutex<Option<Generation>>,
+    /// The newest connection on which it told the state of keys that others were given then.
+    copied: AtomicU64,
     /// Why there is no connection, for error texts.
     trouble: Mutex<Option<Error>>,
     /// With fixed membership, the process met first; only the application may accept another.
@@ -135,6 +137,7 @@ impl Node {
             access: Access::default(),
             missed: AtomicBool::new(false),
             life: Mutex::new(target.as_ref().and_then(|target| target.generation)),
+            copied: AtomicU64::new(0),
             trouble: Mutex::default(),
             pinned: Mutex::default(),
             changed: Arc::clone(changed),
@@ -195,6 +198,17 @@ impl Node {
     pub(crate) fn link(&self) -> Option<Arc<Link>> {
         // Not the cheaper guard: it would be held across awaits, and only a few of those are cheap.
         self.shared.link.load_full()
+    }
+
+    /// The state of keys that it told on this connection goes to others. To be called before it does.
+    pub(crate) fn state_is_copied(&self, link: &Link) {
+        self.shared.copied.fetch_max(link.number(), Ordering::SeqCst);
+    }
+
+    /// Whether others were given what it told after it had lost this connection: anything that was sent on this one, and not
+    /// answered, may be in it. On the same one the answer would have come first.
+    pub(crate) fn was_copied_since(&self, lost: &Link) -> bool {
+        self.shared.copied.load(Ordering::SeqCst) > lost.number()
     }
 
     /// Whether requests go there in its turn: not while it keeps failing, nor when it is known to have missed a write.

@@ -18,7 +18,7 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::time::Instant;
 
 use super::heal::{self, Unrepaired};
-use super::{Core, Snapshot, report};
+use super::{Core, Seat, Snapshot, report};
 use crate::error::{Error, ErrorKind, Outcome, Retry};
 use crate::membership::Arbiter;
 use crate::placement::{Generation, MemberIndex, NodeId, Phase, State, Token, Topology};
@@ -286,7 +286,12 @@ pub(super) async fn counts_no_more(
     }
     match judge::verdict(core, id, generation, Why::Silent).await {
         // Whoever has gained keys by a flip was filled from it, with whatever it had done by then.
-        Verdict::Out => Ok(!may_have_flipped(&sent.topology, &core.snapshot.load().topology)),
+        Verdict::Out if may_have_flipped(&sent.topology, &core.snapshot.load().topology) => Ok(false),
+        Verdict::Out => {
+            let seat = sent.topology.find(id).map(|(primary, _)| sent.seat(primary));
+            let copied = |seat: &Seat| seat.link.as_ref().is_some_and(|lost| seat.node.was_copied_since(lost));
+            Ok(!seat.is_some_and(copied))
+        }
         Verdict::Alive => Ok(false),
         Verdict::Unfenced(why) | Verdict::Kept(why) => Err(why),
     }

@@ -152,6 +152,9 @@ impl Pair {
             return Err(Unrepaired::Later);
         }
         core.states.copied(token);
+        if let Some(primary) = self.snapshot.topology.writers(token).next() {
+            self.snapshot.seat(primary).node.state_is_copied(&self.primary);
+        }
         let mut put = script(PUT, key, &seen);
         // Marks are for rings in which nobody is fenced.
         put.arg(payload).arg(expiry).arg("");
