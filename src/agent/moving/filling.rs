@@ -143,6 +143,7 @@ impl Filling {
                     self.tell(&topology, step, false);
                 }
                 if !self.barrier.advance(&snapshot).await? {
+                    self.tell(&topology, step, false);
                     return Ok(Wake::Soon);
                 }
                 self.copy(&snapshot, &record).await?;
@@ -157,6 +158,7 @@ impl Filling {
                     return Ok(Wake::Event(events));
                 }
                 if !self.barrier.advance(&snapshot).await? {
+                    self.tell(&topology, step, true);
                     return Ok(Wake::Soon);
                 }
                 self.cut(step);
@@ -265,7 +267,8 @@ impl Filling {
     /// Reports how far it is: at once what others wait for, and progress now and then.
     fn tell(&mut self, topology: &Topology, step: u64, begun: bool) {
         let Some(work) = &mut self.work else { return };
-        let report = work.report(topology, step, begun);
+        let mut report = work.report(topology, step, begun);
+        report.trouble = self.barrier.trouble().or(report.trouble);
         let due = self.told.is_none_or(|told| told.elapsed() >= TELL);
         let told = self.report.send_if_modified(|told| {
             let news = told.as_ref().map(essence) != Some(essence(&report));

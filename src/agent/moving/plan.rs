@@ -50,7 +50,7 @@ impl Held {
 }
 
 /// The members whose servers clients may write to.
-pub(super) fn in_use(snapshot: &Snapshot) -> impl Iterator<Item = (&NodeId, &MemberRecord)> {
+pub(in super::super) fn in_use(snapshot: &Snapshot) -> impl Iterator<Item = (&NodeId, &MemberRecord)> {
     snapshot
         .members
         .iter()
