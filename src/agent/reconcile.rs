@@ -345,6 +345,9 @@ impl Reconciler {
         if !back {
             self.returns.none();
         }
+        if let Some(record) = snapshot.member(&id) {
+            self.returns.seen(record.state());
+        }
         let decide = |snapshot: &Snapshot| -> Result<Option<MemberRecord>> {
             if !is_member(snapshot, &id) {
                 return Ok(None);
@@ -372,11 +375,11 @@ impl Reconciler {
         });
         let changed = changed.await?;
         if let (Changed::Made(epoch), Some(record)) = (changed, written) {
+            if back {
+                self.returns.written(record.state(), now);
+            }
             let MemberRecord { state, generation, closed, reason, .. } = record;
             tracing::info!(member = %id, %epoch, state, generation, closed, reason, "the member's record is written");
-            if back {
-                self.returns.made(now);
-            }
         }
         Ok(self.returns.due())
     }
