@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use agents::{Running, founded, id, options, ring, ring_at, start, until, until_live, url};
 use redis_ring::agent::AgentOptions;
+use redis_ring::local::RedisOptions;
 use redis_ring::membership::{Membership, MembershipOptions, RingUrl};
 use redis_ring::placement::{Config, State};
 use support::{FaultProxy, Mode, SOON, eventually, redis, redis_servers, shared_zookeeper, unique_root, zookeeper};
@@ -65,7 +66,9 @@ async fn a_restart_that_no_probe_saw_goes_straight_to_joining() {
     let ring = url(&shared_zookeeper().await.url(&unique_root()));
     let store = agents::store(&ring).await;
     store.init(&Config::default(), 1).await.unwrap();
-    let server = redis().await;
+    // Alone in the ring, it comes back only with everything that it had.
+    let durable = RedisOptions::new().set("appendonly", "yes").set("appendfsync", "always");
+    let server = support::redis_with(durable).await;
     // The proxy keeps from the agent that its connection has ended, and probes are so rare that none comes meanwhile.
     let proxy = FaultProxy::start(server.addr()).await;
     let mut options = options(&ring, "redis-0", &server);

@@ -132,6 +132,11 @@ impl Filling {
             self.report.send_if_modified(|report| report.take().is_some());
             return Ok(Wake::Event(events));
         };
+        if let Some(work) = self.work.as_mut().filter(|work| work.topology.epoch() != topology.epoch()) {
+            // Whose data stands for a range depends on more than who is up.
+            work.orphaned = topology.sources(me).orphaned;
+            (work.topology, work.me) = (Arc::clone(&topology), me);
+        }
         let step = snapshot.ring.step;
         let of = Of { step, generation: record.generation, up: up(&snapshot) };
         match phase {

@@ -25,6 +25,9 @@ fn member(state: State, generation: u64) -> MemberRecord {
         reason: None,
         by: None,
         since: None,
+        left: None,
+        intact: false,
+        accepted: None,
         rest: Map::new(),
     }
 }
