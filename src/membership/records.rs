@@ -130,6 +130,9 @@ pub struct RingRecord {
     /// Copies of the old ring, while the number changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copies_old: Option<u32>,
+    /// Who gains keys while the ring is syncing, and the lives of their data: the flip is theirs together.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gaining: BTreeMap<String, u64>,
     /// The version of each member's record, so that only those that changed are read.
     #[serde(default)]
     pub members: BTreeMap<String, i32>,
@@ -176,6 +179,7 @@ impl RingRecord {
             old: BTreeMap::new(),
             copies_next: None,
             copies_old: None,
+            gaining: BTreeMap::new(),
             members: BTreeMap::new(),
             rest: Map::new(),
         }
