@@ -510,6 +510,21 @@ async fn a_client_that_does_not_follow_is_cut_off_before_the_next_phase() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_connected_to_a_gainer_is_cut_off_before_it_is_filled() {
+    log();
+    let ring = ZkRing::start(shared_zookeeper().await, 4).await;
+    let (client, store) = (ring.client().await, ring.store().await);
+    let behind = straggler(&ring, "redis-0", 1).await;
+    ring.servers[&id("redis-1")].restart_async().await.unwrap();
+    in_phase(&store, "filling").await;
+    // It is no older than any step, and came after the gate was opened.
+    let mut early = straggler(&ring, "redis-1", 9).await;
+    drop(behind);
+    whole(&client, &[("redis-1", 1)]).await;
+    assert!(!lives(&mut early).await, "what it may have sent could have arrived after what was copied");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_came_through_a_gate_is_cut_off_when_it_is_shut() {
     log();
     let ring = ZkRing::start(shared_zookeeper().await, 4).await;
