@@ -7,10 +7,11 @@ mod support;
 
 use std::time::Duration;
 
-use agents::{Running, id, options, ring, ring_at, start, until, until_live, url};
+use agents::{Running, founded, id, options, ring, ring_at, start, until, until_live, url};
 use redis_ring::agent::AgentOptions;
+use redis_ring::local::RedisOptions;
 use redis_ring::membership::{Membership, MembershipOptions, RingUrl};
-use redis_ring::placement::State;
+use redis_ring::placement::{Config, State};
 use support::{FaultProxy, Mode, SOON, eventually, redis, redis_servers, shared_zookeeper, unique_root, zookeeper};
 
 #[tokio::test]
@@ -64,8 +65,10 @@ async fn a_hung_server_is_down_and_not_closed_and_joins_as_the_same_process() {
 async fn a_restart_that_no_probe_saw_goes_straight_to_joining() {
     let ring = url(&shared_zookeeper().await.url(&unique_root()));
     let store = agents::store(&ring).await;
-    store.init(&redis_ring::placement::Config::default(), 1).await.unwrap();
-    let server = redis().await;
+    store.init(&Config::default(), 1).await.unwrap();
+    // Alone in the ring, it comes back only with everything that it had.
+    let durable = RedisOptions::new().set("appendonly", "yes").set("appendfsync", "always");
+    let server = support::redis_with(durable).await;
     // The proxy keeps from the agent that its connection has ended, and probes are so rare that none comes meanwhile.
     let proxy = FaultProxy::start(server.addr()).await;
     let mut options = options(&ring, "redis-0", &server);
@@ -150,7 +153,7 @@ async fn a_record_that_was_spoilt_by_hand_is_written_anew_by_its_agent() {
 async fn an_agent_that_stood_still_itself_fences_nobody() {
     let ring = url(&shared_zookeeper().await.url(&unique_root()));
     let store = agents::store(&ring).await;
-    store.init(&redis_ring::placement::Config::default(), 1).await.unwrap();
+    store.init(&Config::default(), 1).await.unwrap();
     let server = redis().await;
     // Replies take so long that a probe is under way most of the time.
     let proxy = FaultProxy::start(server.addr()).await;
@@ -159,7 +162,7 @@ async fn an_agent_that_stood_still_itself_fences_nobody() {
     let mut options = options(&ring, "redis-0", &server);
     options.redis = format!("redis://{}", proxy.addr()).parse().unwrap();
     let _agent = Running::of(options);
-    agents::founded(&store).await;
+    founded(&store).await;
     let before = store.snapshot().await.unwrap();
     for _ in 0..8 {
         // The agent and the proxy of this test run on this one thread.
@@ -192,14 +195,14 @@ async fn a_zookeeper_away_for_longer_than_the_sessions_disturbs_nothing_and_lear
     let ring = url(&server.url("/ring"));
     let servers = redis_servers(2).await;
     let store = agents::store(&ring).await;
-    store.init(&redis_ring::placement::Config::default(), 2).await.unwrap();
+    store.init(&Config::default(), 2).await.unwrap();
     let short = |n: usize| {
         let mut options = options(&ring, &format!("redis-{n}"), &servers[n]);
         options.membership.session_timeout = Duration::from_millis(400);
         Running::of(options)
     };
     let agents = [short(0), short(1)];
-    agents::founded(&store).await;
+    founded(&store).await;
     let before = store.snapshot().await.unwrap();
     let session = MembershipOptions { session_timeout: Duration::from_millis(400), ..MembershipOptions::default() };
     let witness = redis_ring::membership::Store::open(&ring, &session).await.unwrap();
@@ -252,17 +255,84 @@ async fn a_peer_without_agent_is_down_only_when_it_does_not_answer() {
 }
 
 #[tokio::test]
+async fn a_member_that_is_gone_while_it_joins_keeps_nobody_from_coming_back() {
+    for its_server_too in [true, false] {
+        let ring = url(&shared_zookeeper().await.url(&unique_root()));
+        let store = agents::store(&ring).await;
+        // Two may be away and every range has an owner.
+        store.init(&Config { copies: 3, ..Config::default() }, 5).await.unwrap();
+        let servers = redis_servers(5).await;
+        let started = servers.iter().enumerate().map(|(n, server)| start(&ring, &format!("redis-{n}"), server));
+        let mut agents: Vec<Running> = started.collect();
+        founded(&store).await;
+        // Its agent goes once it joins, and never comes back.
+        servers[1].kill();
+        until(&store, "redis-1", |r| r.state() == State::Down).await;
+        let straggler = straggler(&servers[0]).await;
+        servers[1].restart_async().await.unwrap();
+        until(&store, "redis-1", |r| r.state() == State::Joining).await;
+        agents.remove(1).stop().await.unwrap();
+        if its_server_too {
+            servers[1].kill();
+        }
+        drop(straggler);
+        let down = until(&store, "redis-1", |r| r.state() == State::Down).await;
+        let reason = match its_server_too {
+            true => "its agent is gone, and it does not answer",
+            false => "its agent is gone while it was being filled",
+        };
+        assert_eq!((down.closed, down.reason.as_deref()), (false, Some(reason)));
+
+        servers[3].restart_async().await.unwrap();
+        until(&store, "redis-3", |r| r.state() == State::Up && r.generation > 1).await;
+        founded(&store).await;
+    }
+}
+
+/// Keeps the first barrier from holding for two seconds: a client that does not follow.
+async fn straggler(server: &redis_ring::local::RedisServer) -> redis::aio::MultiplexedConnection {
+    let mut connection = support::direct::connect(&server.addr()).await;
+    let name = redis::cmd("CLIENT").arg("SETNAME").arg("rr:1:straggler").clone();
+    let () = name.query_async(&mut connection).await.unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn a_member_that_joins_says_whom_its_barrier_waits_for() {
+    let ring = url(&shared_zookeeper().await.url(&unique_root()));
+    let store = agents::store(&ring).await;
+    store.init(&Config::default(), 4).await.unwrap();
+    let servers = redis_servers(4).await;
+    // Only its own agent reaches it directly.
+    let proxy = FaultProxy::start(servers[2].addr()).await;
+    let announce = Some(format!("redis://{}", proxy.addr()).parse().unwrap());
+    let _cut_off = Running::of(AgentOptions { announce, ..options(&ring, "redis-2", &servers[2]) });
+    let _others = [0, 1, 3].map(|n| start(&ring, &format!("redis-{n}"), &servers[n]));
+    founded(&store).await;
+    proxy.set(Mode::Stall).await;
+    servers[1].restart_async().await.unwrap();
+    eventually(SOON, "it says so", || async {
+        let live = store.live().await.unwrap().remove(&id("redis-1"));
+        let sync = live.and_then(|live| live.record.ok()).and_then(|record| record.sync);
+        sync.and_then(|sync| sync.trouble).is_some_and(|trouble| trouble.starts_with("waits for redis-2: "))
+    })
+    .await;
+    proxy.set(Mode::Pass).await;
+    until(&store, "redis-1", |r| r.state() == State::Up && r.generation > 1).await;
+}
+
+#[tokio::test]
 async fn a_second_peer_is_not_fenced_while_one_is_down() {
     let ring = url(&shared_zookeeper().await.url(&unique_root()));
     let store = agents::store(&ring).await;
-    store.init(&redis_ring::placement::Config::default(), 4).await.unwrap();
+    store.init(&Config::default(), 4).await.unwrap();
     let servers = redis_servers(4).await;
     // Others reach this one by its proxy, which tells how often they tried.
     let proxy = FaultProxy::start(servers[1].addr()).await;
     let announce = Some(format!("redis://{}", proxy.addr()).parse().unwrap());
     let second = Running::of(AgentOptions { announce, ..options(&ring, "redis-1", &servers[1]) });
     let _others = [0, 2, 3].map(|n| start(&ring, &format!("redis-{n}"), &servers[n]));
-    agents::founded(&store).await;
+    founded(&store).await;
     servers[0].kill();
     until(&store, "redis-0", |r| r.state() == State::Down).await;
     let before = store.snapshot().await.unwrap();
@@ -285,7 +355,7 @@ async fn a_second_peer_is_not_fenced_while_one_is_down() {
 async fn an_agent_that_is_cut_off_from_most_fences_nobody() {
     let ring = url(&shared_zookeeper().await.url(&unique_root()));
     let store = agents::store(&ring).await;
-    store.init(&redis_ring::placement::Config::default(), 4).await.unwrap();
+    store.init(&Config::default(), 4).await.unwrap();
     let servers = redis_servers(4).await;
     let mut proxies = Vec::new();
     let mut running = Vec::new();
@@ -296,7 +366,7 @@ async fn an_agent_that_is_cut_off_from_most_fences_nobody() {
         running.push(Running::of(AgentOptions { announce, ..options(&ring, &format!("redis-{n}"), server) }));
         proxies.push(proxy);
     }
-    agents::founded(&store).await;
+    founded(&store).await;
     let before = store.snapshot().await.unwrap();
     for proxy in &proxies {
         proxy.set(Mode::Stall).await;

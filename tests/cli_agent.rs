@@ -70,6 +70,44 @@ async fn init_refuses_a_ring_that_is_there_unless_it_is_the_one_meant() {
 }
 
 #[tokio::test]
+async fn unfence_takes_what_a_member_has_where_nobody_has_more() {
+    let (ring, store, servers, _agents) = agents::ring(2).await;
+    let ring = ring.to_string();
+    let unfence = async |more: &[&str]| {
+        cli(&ring, &[&["-o", "json", "unfence", "redis-0", "--accept-loss"], more].concat()).await
+    };
+    assert_eq!(cli(&ring, &["unfence", "redis-0", "--yes"]).await.code, 2, "the loss has to be named");
+    let up = unfence(&["--yes"]).await.ends_with(2).error();
+    assert!(up["error"].as_str().unwrap().contains("is up: there is nothing to accept"), "{up}");
+    // It goes last, and has lost everything when it is back; the other one stays away.
+    for (n, name) in [(1, "redis-1"), (0, "redis-0")] {
+        servers[n].kill();
+        until(&store, name, |record| record.state() == State::Down).await;
+    }
+    until_live(&store, "redis-0", false).await;
+    let gone = unfence(&["--yes"]).await.ends_with(2).error();
+    assert!(gone["error"].as_str().unwrap().contains("is not there"), "{gone}");
+    servers[0].restart_async().await.unwrap();
+    let waits = |record: &redis_ring::membership::records::MemberRecord| {
+        record.reason.as_ref().is_some_and(|reason| reason.starts_with("nobody has all of "))
+    };
+    until(&store, "redis-0", waits).await;
+    assert!(unfence(&[]).await.ends_with(2).error()["error"].as_str().unwrap().contains("nobody to ask"));
+    let plan = unfence(&["--dry-run"]).await.ends_with(0).json();
+    assert_eq!((&plan["result"], &plan["last_up"]), (&json!("dry-run"), &json!("redis-0")));
+    assert!(plan["ranges"].as_u64().unwrap() > 0);
+    let record = store.snapshot().await.unwrap();
+    assert_eq!(record.member(&redis_ring::placement::NodeId::new("redis-0").unwrap()).unwrap().accepted, None);
+
+    assert_eq!(unfence(&["--yes"]).await.ends_with(0).json()["result"], "accepted");
+    let back = until(&store, "redis-0", |record| record.state() == State::Up).await;
+    assert_eq!((back.generation, back.accepted, back.left, back.intact), (2, None, None, false));
+    // The other one has nothing that counts any more, and is filled.
+    servers[1].restart_async().await.unwrap();
+    until(&store, "redis-1", |record| record.state() == State::Up && record.generation > 1).await;
+}
+
+#[tokio::test]
 async fn agents_found_the_ring_and_end_cleanly_by_a_signal() {
     let ring = new_root().await;
     let servers = redis_servers(2).await;

@@ -106,6 +106,114 @@ async fn a_server_that_restarts_with_all_its_data_is_filled_all_the_same() {
     settled(&ring, &client, load).await;
 }
 
+/// Writes keys that every member owns some of, with values that tell one time from another.
+async fn write_all(client: &RingClient, value: u64) -> Vec<String> {
+    let keys: Vec<String> = (0..300).map(|n| format!("key:{n}")).collect();
+    for key in &keys {
+        let () = redis::AsyncCommands::set(&mut client.connection(), key, value).await.unwrap();
+    }
+    keys
+}
+
+async fn read_all(client: &RingClient, keys: &[String], value: u64) {
+    for key in keys {
+        let found: Option<u64> = redis::AsyncCommands::get(&mut client.connection(), key).await.unwrap();
+        assert_eq!(found, Some(value), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_all_die_at_once_come_back_with_everything_that_each_has_written_down() {
+    log();
+    let options = || RedisOptions::new().set("appendonly", "yes").set("appendfsync", "always");
+    let mut servers = Vec::new();
+    for _ in 0..4 {
+        servers.push(support::redis_with(options()).await);
+    }
+    let ring = ZkRing::start_with(shared_zookeeper().await, &Config::default(), servers).await;
+    let client = ring.client().await;
+    for (round, order) in [["redis-0", "redis-1", "redis-2", "redis-3"], ["redis-2", "redis-0", "redis-3", "redis-1"]]
+        .into_iter()
+        .enumerate()
+    {
+        let round = u64::try_from(round).unwrap();
+        let keys = write_all(&client, round).await;
+        // One after the other, so that what the last one is asked for alone is on nobody else.
+        ring.servers[&id(order[0])].kill();
+        down(&client, order[0]).await;
+        let keys: Vec<String> = [keys, write_all(&client, round + 10).await].concat();
+        for name in &order[1..] {
+            ring.servers[&id(name)].kill();
+        }
+        for name in &order[1..] {
+            down(&client, name).await;
+        }
+        for name in order {
+            ring.servers[&id(name)].restart_async().await.unwrap();
+        }
+        whole(&client, &order.map(|name| (name, round + 1))).await;
+        read_all(&client, &keys, round + 10).await;
+        assert!(differences(&ring, &client, &keys).await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_all_hung_at_once_have_lost_nothing() {
+    log();
+    let ring = ZkRing::start(shared_zookeeper().await, 4).await;
+    let client = ring.client().await;
+    let keys = write_all(&client, 1).await;
+    let names = ["redis-0", "redis-1", "redis-2", "redis-3"];
+    for name in names {
+        ring.servers[&id(name)].stop().unwrap();
+    }
+    for name in names {
+        down(&client, name).await;
+    }
+    for name in names {
+        ring.servers[&id(name)].cont().unwrap();
+    }
+    whole(&client, &names.map(|name| (name, 1))).await;
+    read_all(&client, &keys, 1).await;
+    assert!(differences(&ring, &client, &keys).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_lost_what_nobody_else_has_says_so_and_keeps_nobody_waiting() {
+    log();
+    let ring = ZkRing::start_with(
+        shared_zookeeper().await,
+        &Config { copies: 2, ..Config::default() },
+        support::redis_servers(6).await,
+    )
+    .await;
+    let (client, store) = (ring.client().await, ring.store().await);
+    write_all(&client, 1).await;
+    for name in ["redis-1", "redis-2"] {
+        ring.servers[&id(name)].kill();
+        down(&client, name).await;
+    }
+    for name in ["redis-1", "redis-2"] {
+        ring.servers[&id(name)].restart_async().await.unwrap();
+    }
+    let says = async |name: &str, what: &str| {
+        eventually(SOON, what, || async {
+            let snapshot = store.snapshot().await.unwrap();
+            let record = snapshot.member(&id(name)).unwrap();
+            record.state() == State::Down && record.reason.as_ref().is_some_and(|reason| reason.starts_with(what))
+        })
+        .await;
+    };
+    says("redis-1", "waits for redis-2, which alone has all of ").await;
+    says("redis-2", "nobody has all of ").await;
+    in_phase(&store, "still").await;
+    // Who has lost nothing that others do not have comes back meanwhile: it hung only.
+    ring.servers[&id("redis-4")].stop().unwrap();
+    down(&client, "redis-4").await;
+    ring.servers[&id("redis-4")].cont().unwrap();
+    ring.until(&client, &id("redis-4"), State::Up).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hung_is_filled_before_it_is_read() {
     log();
@@ -399,6 +507,21 @@ async fn a_client_that_does_not_follow_is_cut_off_before_the_next_phase() {
         assert!(!lives(&mut straggler).await, "{phase} ended with a client that had not followed");
     }
     whole(&client, &[("redis-1", 1)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_connected_to_a_gainer_is_cut_off_before_it_is_filled() {
+    log();
+    let ring = ZkRing::start(shared_zookeeper().await, 4).await;
+    let (client, store) = (ring.client().await, ring.store().await);
+    let behind = straggler(&ring, "redis-0", 1).await;
+    ring.servers[&id("redis-1")].restart_async().await.unwrap();
+    in_phase(&store, "filling").await;
+    // It is no older than any step, and came after the gate was opened.
+    let mut early = straggler(&ring, "redis-1", 9).await;
+    drop(behind);
+    whole(&client, &[("redis-1", 1)]).await;
+    assert!(!lives(&mut early).await, "what it may have sent could have arrived after what was copied");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -50,6 +50,9 @@ pub(super) fn register(
         reason: Some("founded the ring".to_owned()),
         by: Some(author.by.to_owned()),
         since: Some(author.now_ms),
+        left: None,
+        intact: false,
+        accepted: None,
         rest: Map::new(),
     };
     change.put(id, record);

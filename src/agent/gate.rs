@@ -3,6 +3,7 @@
 //! It is opened before the member's record says `up` or `joining`. So a record that says so while its gate is not there
 //! means that something took the gate, and may have taken the data with it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 use super::health::Sighting;
 use super::room;
 use super::server::{Connector, Failure, Server};
-use crate::command::{OWN_CUT, OWN_GATE, OWN_SUSPECTS, OWN_TOPOLOGY};
+use crate::command::{OWN_CUT, OWN_GATE, OWN_SHUT, OWN_SUSPECTS, OWN_TOPOLOGY};
 use crate::membership::{Address, Snapshot};
 use crate::placement::NodeId;
 
@@ -107,9 +108,15 @@ if older or redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], A
 if older then redis.call('HSET', KEYS[1], 'step', ARGV[3]) end
 return 1";
 
-/// Takes the gate away.
+/// Takes the gate away. What it was is kept aside as long as the data is (`1`): a flush takes both.
 const SHUT: &str = "#!lua flags=allow-oom
+if ARGV[1] == '0' then return redis.call('DEL', KEYS[1], KEYS[2]) end
+if redis.call('TYPE', KEYS[1]).ok == 'hash' then redis.call('RENAME', KEYS[1], KEYS[2]) end
 return redis.call('DEL', KEYS[1])";
+
+/// The settings with which a server that has died comes back with everything that it had acknowledged.
+const DURABLE: [(&str, &str); 3] =
+    [("appendonly", "yes"), ("appendfsync", "always"), ("no-appendfsync-on-rewrite", "no")];
 
 impl Gatekeeper {
     pub(super) fn new(connector: Connector, address: Address, id: &NodeId, within: Duration) -> Gatekeeper {
@@ -141,7 +148,7 @@ impl Gatekeeper {
     /// # Errors
     /// The server's.
     pub(super) async fn open(&mut self, life: &Life, ring: &Beside) -> Result<(), Failure> {
-        let keys = [OWN_GATE, OWN_TOPOLOGY, OWN_SUSPECTS, OWN_CUT];
+        let keys = [OWN_GATE, OWN_TOPOLOGY, OWN_SUSPECTS, OWN_CUT, OWN_SHUT];
         self.run(life.db, OPEN, &keys, &arguments(life, ring)).await?;
         let step = ring.step;
         self.doors.send_replace(Door::Open(life.clone()));
@@ -181,14 +188,16 @@ impl Gatekeeper {
 
     /// Shuts the gate, and ends every connection that may have come through it. If there were any of the ring's clients, it
     /// waits as long as they may go on to give what they keep of this server's replies (`lease`). Returns whether nobody is
-    /// left: a replica's gate cannot be taken away.
+    /// left: a replica's gate cannot be taken away. `keep` is whether the data is still that of the life that the gate was
+    /// open for.
     ///
     /// # Errors
     /// The server's.
-    pub(super) async fn shut(&mut self, db: i64, own: &Sighting, lease: Duration) -> Result<bool, Failure> {
+    pub(super) async fn shut(&mut self, db: i64, own: &Sighting, keep: bool, lease: Duration) -> Result<bool, Failure> {
         self.doors.send_replace(Door::Unknown);
         self.room(db, false).await;
-        let shut = match self.run(db, SHUT, &[OWN_GATE], &[]).await {
+        let keep = if keep { b"1" } else { b"0" };
+        let shut = match self.run(db, SHUT, &[OWN_GATE, OWN_SHUT], &[keep.to_vec()]).await {
             Ok(_) => true,
             Err(Failure::Answered(code)) if code == "READONLY" => false,
             Err(failure) => return Err(failure),
@@ -209,6 +218,44 @@ impl Gatekeeper {
         }
         tracing::info!(killed, shut, "the gate is shut");
         Ok(shut)
+    }
+
+    /// Whether the server, whose gate is shut, still has all that it had in this life: it is the same process, or has written
+    /// down everything before it acknowledged it.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) async fn kept(&mut self, life: &Life, own: &Sighting) -> Result<bool, Failure> {
+        let within = self.within;
+        let server = self.hands(life.db).await?;
+        let kept = async {
+            let mut get = redis::cmd("HMGET");
+            get.arg(OWN_SHUT).arg(&["run_id", "gen"]);
+            let fields: Vec<Option<String>> = server.ask(&get, within).await?;
+            let wanted = [life.run_id.clone(), life.generation.to_string()];
+            if fields.iter().map(Option::as_deref).ne(wanted.iter().map(|field| Some(field.as_str()))) {
+                return Ok(false);
+            }
+            if life.run_id == own.run_id {
+                return Ok(true);
+            }
+            let mut get = redis::cmd("CONFIG");
+            get.arg("GET").arg(&DURABLE.map(|(name, _)| name));
+            let set: BTreeMap<String, String> = server.ask(&get, within).await?;
+            Ok(DURABLE.iter().all(|(name, value)| set.get(*name).is_some_and(|set| set == value)))
+        }
+        .await;
+        match kept {
+            Err(Failure::Answered(code)) => {
+                tracing::debug!(code, "the server does not tell whether it has kept its data");
+                Ok(false)
+            }
+            Err(failure) => {
+                self.hands = None;
+                Err(failure)
+            }
+            Ok(kept) => Ok(kept),
+        }
     }
 
     async fn run(&mut self, db: i64, script: &str, keys: &[&str], arguments: &[Vec<u8>]) -> Result<i64, Failure> {

@@ -12,6 +12,7 @@ mod founding;
 mod gate;
 mod health;
 mod info;
+mod lacks;
 mod moving;
 mod options;
 mod peers;

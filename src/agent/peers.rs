@@ -1,28 +1,37 @@
-//! Fencing a peer whose agent is gone and that cannot be reached.
+//! Fencing a peer whose agent is gone: at once where its server cannot be reached either, and after a while where it can but
+//! the ring waits for what only the agent does.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::moving::in_use;
 use super::record::Author;
 use super::server::{Connector, Failure};
 use crate::Result;
 use crate::membership::fence::{self, Judged, Words};
 use crate::membership::records::MemberRecord;
 use crate::membership::{Address, Change, Snapshot};
-use crate::placement::{NodeId, State};
+use crate::placement::{Generation, NodeId, State};
 
 /// The reason in the record of a peer that was fenced.
 pub(super) const REASON: &str = "its agent is gone, and it does not answer";
+/// The reason in the record of a member that nobody fills any more: each phase of the ring, and so all who gain beside it,
+/// would wait for its agent.
+pub(super) const ABANDONED: &str = "its agent is gone while it was being filled";
 
-/// The members that are up and whose agents hold no node.
+/// The members that are up or joining and whose agents hold no node.
 pub(super) fn absent<'a>(
     snapshot: &'a Snapshot,
     me: &'a NodeId,
     live: &'a [NodeId],
 ) -> impl Iterator<Item = NodeId> + 'a {
-    let serving = snapshot.ring.serving.keys().filter_map(|name| NodeId::new(name).ok());
-    serving.filter(move |id| id != me && !live.contains(id)).filter(|id| is_up(snapshot, id))
+    let used = in_use(snapshot).map(|(id, _)| id).filter(move |id| *id != me && !live.contains(id));
+    let placed = |id: &&NodeId| {
+        let rings = [&snapshot.ring.serving, &snapshot.ring.next];
+        rings.iter().any(|ring| ring.contains_key(id.as_str()))
+    };
+    used.filter(placed).cloned()
 }
 
 fn is_up(snapshot: &Snapshot, id: &NodeId) -> bool {
@@ -71,13 +80,20 @@ pub(super) async fn is_cut_off(
     lost * 2 > reached.len()
 }
 
-/// The change that fences a peer, judged on one snapshot; `None` where it is not up any more or a guard forbids it.
-pub(super) fn fence(snapshot: &Snapshot, suspect: &NodeId, author: Author<'_>) -> Result<Option<Change>> {
-    if !is_up(snapshot, suspect) {
+/// The change that fences this life of a peer, judged on one snapshot; `None` where it is over or a guard forbids it.
+pub(super) fn fence(
+    snapshot: &Snapshot,
+    suspect: &NodeId,
+    life: &MemberRecord,
+    reason: &str,
+    author: Author<'_>,
+) -> Result<Option<Change>> {
+    // Whether it is up or joining decides what may be done to it, so it has to be what was looked at.
+    if snapshot.member(suspect).is_none_or(|record| record.state() != life.state()) {
         return Ok(None);
     }
-    let words = Words { reason: REASON, by: author.by, now_ms: author.now_ms };
-    match fence::judge(snapshot, suspect, None, words)? {
+    let words = Words { reason, by: author.by, now_ms: author.now_ms };
+    match fence::judge(snapshot, suspect, Some(Generation(life.generation)), words)? {
         Judged::Fence(change) => Ok(Some(*change)),
         Judged::Out => Ok(None),
         Judged::Forbidden(guard) => {

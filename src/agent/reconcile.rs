@@ -14,8 +14,9 @@ use super::founding::{is_member, register};
 use super::gate::{Beside, Door, Gatekeeper, Life};
 use super::health::{Health, HealthWatch, Sighting};
 use super::info::Info;
+use super::lacks;
 use super::options::AgentOptions;
-use super::record::{Author, Gate, Sight, wanted};
+use super::record::{Author, Gate, Return, Sight, wanted};
 use super::returns::Returns;
 use super::server::{Connector, Failure};
 use super::unix_ms;
@@ -125,7 +126,7 @@ impl Reconciler {
             Health::Answers(own) => self.answers(store, &snapshot, own).await?,
             Health::Unverified(why) => self.unverified(why).await?,
             Health::Loading => {
-                let sight = Sight::Unfit { why: "the server is loading its data", closed: false };
+                let sight = Sight::Unfit { why: "the server is loading its data", closed: false, lost: false };
                 self.silent(store, &snapshot, sight).await?
             }
             Health::Hung => {
@@ -211,11 +212,19 @@ impl Reconciler {
             (false, false) => None,
         };
         let gate = self.guard(snapshot, own, unfit.is_none()).await?;
+        let kept = match (gate, snapshot.member(&id)) {
+            (Gate::Open, _) => true,
+            (Gate::Shut, Some(record)) if unfit.is_none() => {
+                let life = Life { run_id: record.run_id.clone(), generation: record.generation, db };
+                self.gate.kept(&life, own).await.map_err(|why| self.at_gate(&why))?
+            }
+            (Gate::Shut | Gate::Left, _) => false,
+        };
         let sight = match unfit {
-            Some(why) => Sight::Unfit { why, closed: gate == Gate::Shut },
+            Some(why) => Sight::Unfit { why, closed: gate == Gate::Shut, lost: true },
             None => Sight::Alive { run_id: &own.run_id, gate },
         };
-        let wake = self.write(store, snapshot, sight).await?;
+        let wake = self.write(store, snapshot, sight, kept).await?;
         self.flushes.settle(own, counts);
         // A flush that has been dealt with is followed by a return.
         Ok(if flushed { Some(Instant::now()) } else { wake })
@@ -254,7 +263,7 @@ impl Reconciler {
             return Ok(Gate::Shut);
         }
         let lease = Duration::from_millis(snapshot.config.fence_wait_ms);
-        let shut = self.gate.shut(db, own, lease).await.map_err(|why| self.at_gate(&why))?;
+        let shut = self.gate.shut(db, own, fit, lease).await.map_err(|why| self.at_gate(&why))?;
         Ok(if shut { Gate::Shut } else { Gate::Left })
     }
 
@@ -304,7 +313,7 @@ impl Reconciler {
                 return Ok(Some(Instant::now() + UNDECIDED));
             }
         }
-        let wake = self.write(store, snapshot, sight).await?;
+        let wake = self.write(store, snapshot, sight, false).await?;
         self.claim.release(store).await?;
         Ok(wake)
     }
@@ -325,12 +334,13 @@ impl Reconciler {
         Ok(None)
     }
 
-    /// Writes the member's record, if it has to be.
+    /// Writes the member's record, if it has to be. `kept` is whether its server has the data of the record's life.
     async fn write(
         &mut self,
         store: &Store,
         snapshot: &Snapshot,
         sight: Sight<'_>,
+        kept: bool,
     ) -> std::result::Result<Wake, Problem> {
         let id = self.options.id.clone();
         let (addr, by) = (self.addr.clone(), self.by.clone());
@@ -345,13 +355,21 @@ impl Reconciler {
         if !back {
             self.returns.none();
         }
+        if let Some(record) = snapshot.member(&id) {
+            self.returns.seen(record.state());
+        }
         let decide = |snapshot: &Snapshot| -> Result<Option<MemberRecord>> {
             if !is_member(snapshot, &id) {
                 return Ok(None);
             }
             // Every generation was written with a rise of the epoch, so this is above all there were.
             let unused = u64::try_from(snapshot.epoch.0).unwrap_or(0) + 2;
-            Ok(wanted(snapshot.member(&id), snapshot.phase()?, sight, author, unused, may_return))
+            let lacks = match sight {
+                Sight::Alive { run_id, .. } => lacks::lacks(snapshot, &id, run_id, kept)?,
+                Sight::Unfit { .. } | Sight::Dead { .. } => None,
+            };
+            let back = Return { may: may_return, kept, lacks: lacks.as_deref() };
+            Ok(wanted(snapshot.member(&id), snapshot.phase()?, sight, author, unused, back))
         };
         let Some(planned) = decide(snapshot)? else { return Ok(self.returns.due()) };
         self.prepare(snapshot, &planned, sight).await?;
@@ -372,11 +390,11 @@ impl Reconciler {
         });
         let changed = changed.await?;
         if let (Changed::Made(epoch), Some(record)) = (changed, written) {
+            if back {
+                self.returns.written(record.state(), now);
+            }
             let MemberRecord { state, generation, closed, reason, .. } = record;
             tracing::info!(member = %id, %epoch, state, generation, closed, reason, "the member's record is written");
-            if back {
-                self.returns.made(now);
-            }
         }
         Ok(self.returns.due())
     }

@@ -10,9 +10,9 @@ use crate::placement::{Phase, State};
 pub(super) enum Sight<'a> {
     /// It answers, and is fit to hold data.
     Alive { run_id: &'a str, gate: Gate },
-    /// It lives, but what it holds cannot be right: it is loading, copies another server, or was flushed. `closed`: its
-    /// gate is shut, and nobody is left who came through it.
-    Unfit { why: &'a str, closed: bool },
+    /// It lives, but does not answer with what it should hold: it is loading, or that is `lost`, since it copies another
+    /// server or was flushed. `closed`: its gate is shut, and nobody is left who came through it.
+    Unfit { why: &'a str, closed: bool, lost: bool },
     /// It hangs, or (`closed`) nobody listens at its port, so that it can answer nobody.
     Dead { closed: bool, why: &'a str },
 }
@@ -26,6 +26,17 @@ pub(super) enum Gate {
     Left,
     /// It is shut, and nobody is left who came through it.
     Shut,
+}
+
+/// Whether a member whose server lives may join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Return<'a> {
+    /// Whether a process that never died may come back now: each of its returns costs a whole filling.
+    pub(super) may: bool,
+    /// Whether its server still has the data of the life that its record names.
+    pub(super) kept: bool,
+    /// Why it could not be filled although it joined.
+    pub(super) lacks: Option<&'a str>,
 }
 
 /// What goes into every record that this agent writes.
@@ -49,23 +60,24 @@ pub(super) const WAITS: &str = "waits: a member joins only while the ring is sti
 /// What has to be written now; `None` if the record is right.
 ///
 /// - `generation` is above every generation that this member has had, for a record that cannot be read.
-/// - `may_return` is whether a process that never died may come back now: each of its returns costs a whole filling.
 pub(super) fn wanted(
     record: Option<&MemberRecord>,
     phase: Phase,
     sight: Sight<'_>,
     author: Author<'_>,
     generation: u64,
-    may_return: bool,
+    back: Return<'_>,
 ) -> Option<MemberRecord> {
     let with = |record: &MemberRecord, state: State, closed: bool, reason: &str| MemberRecord {
         state: state.as_str().to_owned(),
         closed,
+        intact: record.is_intact(),
         reason: Some(reason.to_owned()),
         by: Some(author.by.to_owned()),
         since: Some(author.now_ms),
         ..record.clone()
     };
+    let lost = |record: MemberRecord| MemberRecord { intact: false, ..record };
     let Some(record) = record else {
         // Without a record it counts as down already, so only a return has to be written.
         let Sight::Alive { run_id, gate } = sight else { return None };
@@ -79,9 +91,12 @@ pub(super) fn wanted(
             reason: None,
             by: None,
             since: None,
+            left: None,
+            intact: false,
+            accepted: None,
             rest: Map::new(),
         };
-        return Some(returned(&fresh, phase, run_id, gate == Gate::Shut, author, with));
+        return Some(returned(&fresh, phase, run_id, gate == Gate::Shut, back, author, with));
     };
     match (sight, record.state()) {
         (Sight::Dead { closed, why }, State::Up | State::Joining) => Some(with(record, State::Down, closed, why)),
@@ -90,31 +105,39 @@ pub(super) fn wanted(
             Some(MemberRecord { closed: true, ..record.clone() })
         }
         (Sight::Dead { .. }, State::Down) => None,
-        (Sight::Unfit { why, closed }, State::Up | State::Joining) => Some(with(record, State::Down, closed, why)),
+        (Sight::Unfit { why, closed, lost: false }, State::Up | State::Joining) => {
+            Some(with(record, State::Down, closed, why))
+        }
+        (Sight::Unfit { why, closed, lost: true }, State::Up | State::Joining) => {
+            Some(lost(with(record, State::Down, closed, why)))
+        }
         (Sight::Unfit { closed: true, .. }, State::Down) if !record.closed => {
             Some(MemberRecord { closed: true, ..record.clone() })
         }
         // A process that was closed lets nobody in until its gate is opened, and the next one has none of its own.
         (Sight::Unfit { .. }, State::Down) => None,
         (Sight::Alive { run_id, gate: Gate::Open }, State::Up | State::Joining) if record.run_id == run_id => {
+            if let (State::Joining, Some(why)) = (record.state(), back.lacks) {
+                return Some(with(record, State::Down, false, why));
+            }
             let moved = record.addr != author.addr;
             moved.then(|| MemberRecord { addr: author.addr.to_owned(), ..record.clone() })
         }
         (Sight::Alive { run_id, gate }, State::Up | State::Joining) if record.run_id == run_id => {
-            Some(with(record, State::Down, gate == Gate::Shut, GATE_LOST))
+            Some(lost(with(record, State::Down, gate == Gate::Shut, GATE_LOST)))
         }
         (Sight::Alive { run_id, gate }, State::Up | State::Joining) => {
-            Some(returned(record, phase, run_id, gate == Gate::Shut, author, with))
+            Some(returned(record, phase, run_id, gate == Gate::Shut, back, author, with))
         }
         (Sight::Alive { run_id, gate }, State::Down) => {
-            let back = may_return || record.run_id != run_id;
+            let may = back.may || record.run_id != run_id;
             let closed = gate == Gate::Shut || record.closed;
-            let next = match back {
-                true => returned(record, phase, run_id, closed, author, with),
+            let next = match may {
+                true => returned(record, phase, run_id, closed, back, author, with),
                 false => record.clone(),
             };
             // Waiting is said once, not each time that it is looked at.
-            let said = next.state() == State::Down && (!back || record.reason.as_deref() == Some(WAITS));
+            let said = next.state() == State::Down && (!may || record.reason == next.reason);
             let next = if said { MemberRecord { closed, ..record.clone() } } else { next };
             (next != *record).then_some(next)
         }
@@ -127,6 +150,7 @@ fn returned(
     phase: Phase,
     run_id: &str,
     closed: bool,
+    back: Return<'_>,
     author: Author<'_>,
     with: impl Fn(&MemberRecord, State, bool, &str) -> MemberRecord,
 ) -> MemberRecord {
@@ -134,13 +158,16 @@ fn returned(
         generation: record.generation.saturating_add(1),
         run_id: run_id.to_owned(),
         addr: author.addr.to_owned(),
+        intact: back.kept && record.is_intact(),
         ..with(record, state, false, reason)
     };
-    match phase {
-        Phase::Still | Phase::Filling => lives_on(State::Joining, FILLING),
+    match (phase, back.lacks) {
         // Nobody has read or written the ring yet, so nothing can be missing.
-        Phase::Founding { .. } => lives_on(State::Up, "back before the ring was founded"),
-        Phase::Syncing | Phase::Retiring => with(record, State::Down, closed, WAITS),
+        (Phase::Founding { .. }, _) => lives_on(State::Up, "back before the ring was founded"),
+        // All who gain flip together, so whoever cannot be filled does not begin.
+        (_, Some(why)) => with(record, State::Down, closed, why),
+        (Phase::Still | Phase::Filling, None) => lives_on(State::Joining, FILLING),
+        (Phase::Syncing | Phase::Retiring, None) => with(record, State::Down, closed, WAITS),
     }
 }
 

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 const AUTHOR: Author<'static> = Author { addr: "redis://h:1", by: "agent h:1", now_ms: 9 };
 const DEAD: Sight<'static> = Sight::Dead { closed: true, why: "dead" };
 const HUNG: Sight<'static> = Sight::Dead { closed: false, why: "hung" };
-const UNFIT: Sight<'static> = Sight::Unfit { why: "unfit", closed: false };
+const UNFIT: Sight<'static> = Sight::Unfit { why: "unfit", closed: false, lost: true };
+const MAY: Return<'static> = Return { may: true, kept: false, lacks: None };
 
 fn alive(run_id: &str) -> Sight<'_> {
     Sight::Alive { run_id, gate: Gate::Open }
@@ -29,12 +30,15 @@ fn record(state: State) -> MemberRecord {
         reason: None,
         by: None,
         since: None,
+        left: None,
+        intact: false,
+        accepted: None,
         rest: Map::from_iter([("x".to_owned(), true.into())]),
     }
 }
 
 fn want(record: &MemberRecord, phase: Phase, sight: Sight<'_>) -> Option<MemberRecord> {
-    wanted(Some(record), phase, sight, AUTHOR, 100, true)
+    wanted(Some(record), phase, sight, AUTHOR, 100, MAY)
 }
 
 #[test]
@@ -90,7 +94,9 @@ fn a_gate_that_is_gone_ends_the_life_of_the_data() {
 
 #[test]
 fn a_fenced_server_that_is_emptied_is_closed_once() {
-    let wanted = |record: &MemberRecord, sight| super::wanted(Some(record), Phase::Syncing, sight, AUTHOR, 100, false);
+    let wanted = |record: &MemberRecord, sight| {
+        super::wanted(Some(record), Phase::Syncing, sight, AUTHOR, 100, Return { may: false, ..MAY })
+    };
     let down = MemberRecord { reason: Some("fenced".to_owned()), ..record(State::Down) };
     assert_eq!(wanted(&down, left("old")), None);
     let closed = wanted(&down, shut("old")).unwrap();
@@ -104,27 +110,54 @@ fn a_fenced_server_that_is_emptied_is_closed_once() {
 #[test]
 fn a_process_that_never_died_returns_only_when_it_may() {
     let down = record(State::Down);
-    assert_eq!(wanted(Some(&down), Phase::Still, alive("old"), AUTHOR, 100, false), None);
-    assert!(wanted(Some(&down), Phase::Still, alive("new"), AUTHOR, 100, false).is_some());
+    assert_eq!(wanted(Some(&down), Phase::Still, alive("old"), AUTHOR, 100, Return { may: false, ..MAY }), None);
+    assert!(wanted(Some(&down), Phase::Still, alive("new"), AUTHOR, 100, Return { may: false, ..MAY }).is_some());
 }
 
 #[test]
 fn a_server_that_only_moved_gets_its_new_address() {
     let elsewhere = Author { addr: "redis://h:2", ..AUTHOR };
     for state in [State::Up, State::Joining] {
-        let moved = wanted(Some(&record(state)), Phase::Still, alive("old"), elsewhere, 100, true).unwrap();
+        let moved = wanted(Some(&record(state)), Phase::Still, alive("old"), elsewhere, 100, MAY).unwrap();
         assert_eq!(moved, MemberRecord { addr: "redis://h:2".into(), ..record(state) });
     }
 }
 
 #[test]
 fn a_record_that_cannot_be_read_is_written_anew_above_all_generations() {
-    let back = wanted(None, Phase::Still, alive("new"), AUTHOR, 100, false).unwrap();
+    let back = wanted(None, Phase::Still, alive("new"), AUTHOR, 100, Return { may: false, ..MAY }).unwrap();
     assert_eq!((back.state(), back.generation, back.run_id.as_str()), (State::Joining, 100, "new"));
     assert_eq!(
-        (wanted(None, Phase::Still, DEAD, AUTHOR, 100, true), wanted(None, Phase::Still, UNFIT, AUTHOR, 100, true)),
+        (wanted(None, Phase::Still, DEAD, AUTHOR, 100, MAY), wanted(None, Phase::Still, UNFIT, AUTHOR, 100, MAY)),
         (None, None)
     );
+}
+
+#[test]
+fn what_a_server_had_when_it_was_up_last_is_intact_until_it_is_known_to_be_lost() {
+    let with =
+        |record: &MemberRecord, sight, back| wanted(Some(record), Phase::Still, sight, AUTHOR, 100, back).unwrap();
+    let kept = Return { kept: true, ..MAY };
+    for sight in [DEAD, HUNG, Sight::Unfit { why: "loading", closed: false, lost: false }] {
+        let down = with(&record(State::Up), sight, MAY);
+        assert!(down.intact);
+        assert!(with(&down, shut("new"), kept).intact && !with(&down, shut("new"), MAY).intact);
+        // It went before it was filled.
+        let joining = with(&down, shut("old"), kept);
+        assert!(with(&with(&joining, DEAD, MAY), shut("new"), kept).intact);
+    }
+    assert!(!with(&record(State::Up), UNFIT, MAY).intact, "it was flushed");
+    assert!(!with(&record(State::Up), shut("old"), kept).intact, "its gate is gone");
+    assert!(!with(&record(State::Joining), DEAD, MAY).intact, "it joined with nothing");
+    assert!(with(&record(State::Up), shut("new"), kept).intact, "nobody has seen it die");
+
+    // It waits, and says why; once somebody is up who has what it lacks, it joins.
+    let lacks = Return { lacks: Some("waits for a"), ..kept };
+    let waits = with(&record(State::Up), shut("new"), lacks);
+    assert_eq!((waits.state(), waits.generation, waits.reason.as_deref()), (State::Down, 3, Some("waits for a")));
+    assert!(waits.intact && with(&waits, shut("new"), kept).intact);
+    assert_eq!(with(&record(State::Joining), alive("old"), lacks).reason.as_deref(), Some("waits for a"));
+    assert_eq!(wanted(Some(&record(State::Up)), Phase::Still, alive("old"), AUTHOR, 100, lacks), None);
 }
 
 proptest! {
@@ -137,17 +170,25 @@ proptest! {
         phase in prop::sample::select(vec![Phase::Still, Phase::Filling, Phase::Syncing, Phase::Retiring]),
         sight in prop::sample::select(vec![
             alive("old"), alive("new"), shut("old"), shut("new"), left("old"), left("new"), DEAD, HUNG, UNFIT,
-            Sight::Unfit { why: "unfit", closed: true },
+            Sight::Unfit { why: "unfit", closed: true, lost: false },
         ]),
-        may_return in any::<bool>(),
+        may in any::<bool>(),
+        kept in any::<bool>(),
+        intact in any::<bool>(),
+        lacks in prop::option::of(Just("it lacks what nobody has")),
     ) {
-        let before = MemberRecord { closed, ..record(state) };
-        if let Some(after) = wanted(Some(&before), phase, sight, AUTHOR, 100, may_return) {
+        let back = Return { may, kept, lacks };
+        let before = MemberRecord { closed, intact, ..record(state) };
+        if let Some(after) = wanted(Some(&before), phase, sight, AUTHOR, 100, back) {
             prop_assert!(after != before);
             prop_assert!(after.state() != State::Up || before.state() == State::Up);
             prop_assert!(after.generation >= before.generation);
             prop_assert_eq!(after.run_id != before.run_id, after.run_id != before.run_id && after.generation > before.generation);
             prop_assert_eq!(&after.rest, &before.rest);
+            // Who cannot be filled keeps nobody waiting, and what was lost is never whole again.
+            prop_assert!(lacks.is_none() || after.state() != State::Joining);
+            prop_assert!(!after.is_intact() || before.is_intact());
+            prop_assert!(!after.is_intact() || kept || after.generation == before.generation);
             // What is written now is closed only if somebody has seen that nobody is left.
             let emptied = matches!(
                 sight,
@@ -160,7 +201,7 @@ proptest! {
                 (State::Up | State::Joining, Sight::Alive { run_id, .. }) => alive(run_id),
                 (_, sight) => sight,
             };
-            let settled = wanted(Some(&after), phase, sight, AUTHOR, 100, false);
+            let settled = wanted(Some(&after), phase, sight, AUTHOR, 100, Return { may: false, ..back });
             prop_assert_eq!(settled, None);
         } else if before.state() == State::Up {
             prop_assert_eq!(sight, alive("old"));

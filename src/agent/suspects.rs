@@ -26,6 +26,8 @@ pub(super) struct Suspects {
     /// There only while there are suspects: a client has connections to every member, and a session of its own.
     client: Option<RingClient>,
     busy: Instant,
+    /// How many are compared at a time.
+    together: usize,
 }
 
 /// What is on its way to the copies when a key is suspected has arrived by then.
@@ -50,7 +52,7 @@ end";
 
 impl Suspects {
     pub(super) fn new(options: AgentOptions, connector: Connector, doors: watch::Receiver<Door>) -> Suspects {
-        Suspects { options, connector, doors, server: None, client: None, busy: Instant::now() }
+        Suspects { options, connector, doors, server: None, client: None, busy: Instant::now(), together: TOGETHER }
     }
 
     /// Works for as long as it is polled.
@@ -91,7 +93,7 @@ impl Suspects {
             }
         };
         let mut first = cmd("LRANGE");
-        first.arg(OWN_SUSPECTS).arg(0).arg(TOGETHER - 1);
+        first.arg(OWN_SUSPECTS).arg(0).arg(self.together - 1);
         let keys: Vec<Vec<u8>> = server.ask(&first, within).await.map_err(said)?;
         if keys.is_empty() {
             self.server = Some((server, db));
@@ -105,8 +107,12 @@ impl Suspects {
                 self.client.insert(opened.map_err(|error| error.to_string())?).clone()
             }
         };
-        let compared =
-            timeout(LIMIT, client.compare(keys.clone())).await.map_err(|_| "they take too long".to_owned())?;
+        let compared = timeout(LIMIT, client.compare(keys.clone())).await;
+        self.together = next_batch(self.together, compared.is_ok());
+        let compared = compared.unwrap_or_else(|_| {
+            tracing::warn!(member = %self.options.id, suspects = keys.len(), "comparing suspects takes too long: others are compared first");
+            vec![Compared::Later; keys.len()]
+        });
         let (mut over, mut again) = (Vec::new(), Vec::new());
         let mut healed = 0;
         for (key, compared) in keys.into_iter().zip(compared) {
@@ -125,6 +131,11 @@ impl Suspects {
     }
 }
 
+/// How many are compared next: fewer where one of them may have kept the others waiting, so that in the end it waits alone.
+fn next_batch(together: usize, in_time: bool) -> usize {
+    if in_time { (together * 4).min(TOGETHER) } else { (together / 4).max(1) }
+}
+
 /// A client with what the agent was given to reach ZooKeeper and the servers.
 fn builder(options: &AgentOptions) -> RingClientBuilder {
     let name = format!("agent-{}", options.id).replace(':', "_").chars().take(64).collect::<String>();
@@ -139,4 +150,19 @@ fn builder(options: &AgentOptions) -> RingClientBuilder {
         builder = builder.tls(files.clone());
     }
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suspect_that_takes_too_long_is_looked_at_alone_in_the_end() {
+        let mut together = TOGETHER;
+        let sizes = [false, false, false, false, true, true, true, true].map(|in_time| {
+            together = next_batch(together, in_time);
+            together
+        });
+        assert_eq!(sizes, [16, 4, 1, 1, 4, 16, 64, 64]);
+    }
 }

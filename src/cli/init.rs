@@ -1,11 +1,11 @@
 //! `redis-ring init`.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
+use super::confirm::{confirmed, somebody_to_ask};
 use super::context::Context;
 use super::exit::{Failure, Verdict};
 use super::human::{count, duration, parse_duration};
@@ -88,13 +88,7 @@ impl Init {
                 .with_hint("its URL is all there is; only zk:// rings are founded")
                 .into());
         }
-        // Before anything is asked of ZooKeeper: a script that forgot --yes learns it at once.
-        let asks = !self.yes && !self.dry_run;
-        if asks && !std::io::stdin().is_terminal() {
-            return Err(Error::new(ErrorKind::Invalid, "there is nobody to ask: standard input is no terminal")
-                .with_hint("add --yes to do it without asking, or --dry-run to see what would be done")
-                .into());
-        }
+        somebody_to_ask(self.yes, self.dry_run)?;
         let config = self.config();
         let store = Store::open(url, options).await?;
         let done = self.found(context, &store, &config, url).await;
@@ -126,7 +120,7 @@ impl Init {
             return Ok(Verdict::Fine);
         }
         out.note(&plan);
-        if !self.yes && !confirmed()? {
+        if !self.yes && !confirmed("found it?")? {
             out.note("nothing was changed");
             out.result(&self.report(config, url, "refused"), String::new)?;
             return Ok(Verdict::Degraded);
@@ -247,14 +241,4 @@ impl Init {
             result,
         }
     }
-}
-
-/// Only a word that can be nothing else is a yes.
-fn confirmed() -> Result<bool, Failure> {
-    let mut stderr = std::io::stderr().lock();
-    write!(stderr, "found it? [y/N] ")?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }

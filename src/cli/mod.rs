@@ -6,6 +6,7 @@
 
 mod agent;
 mod completions;
+mod confirm;
 mod context;
 mod demo;
 mod digest;
@@ -22,6 +23,7 @@ mod records;
 mod reply;
 mod ring;
 mod status;
+mod unfence;
 mod watch;
 
 use std::ffi::OsString;
@@ -56,6 +58,7 @@ enum Verb {
     Exec(exec::Exec),
     Init(init::Init),
     Agent(agent::Agent),
+    Unfence(unfence::Unfence),
     Demo(demo::Demo),
     Completions(completions::Completions),
 }
@@ -91,6 +94,7 @@ async fn run(verb: Verb, context: &Context) -> Result<Verdict, Failure> {
         Verb::Exec(verb) => verb.run(context).await,
         Verb::Init(verb) => verb.run(context).await,
         Verb::Agent(verb) => verb.run(context).await,
+        Verb::Unfence(verb) => verb.run(context).await,
         Verb::Demo(verb) => verb.run(context).await,
         Verb::Completions(verb) => verb.run(context),
     }

@@ -1,7 +1,8 @@
 //! The keys that the ring itself keeps on a server.
 
 /// All of them. They are hidden from callers, are no keys of the ring when it is counted, and stay when it is flushed.
-pub const OWN_KEYS: [&str; 7] = [OWN_FLUSHES, OWN_AHEAD, OWN_GATE, OWN_TOPOLOGY, OWN_SUSPECTS, OWN_CUT, OWN_ROOM];
+pub const OWN_KEYS: [&str; 8] =
+    [OWN_FLUSHES, OWN_AHEAD, OWN_GATE, OWN_TOPOLOGY, OWN_SUSPECTS, OWN_CUT, OWN_ROOM, OWN_SHUT];
 
 /// The gate: a hash that says for which life of the data and up to which step the server may be used.
 pub const OWN_GATE: &str = "__rr:gate";
@@ -28,3 +29,6 @@ pub const OWN_AHEAD: &str = "__rr:ahead";
 
 /// There within a script alone, which tries out on it what it is about to do.
 pub(super) const SCRATCH: &str = "__rr:scratch";
+
+/// What the gate was when its agent shut it: as long as it is there, so is the data of that life.
+pub const OWN_SHUT: &str = "__rr:shut";

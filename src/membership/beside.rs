@@ -93,6 +93,9 @@ mod tests {
             reason: Some("it was restarted".to_owned()),
             by: None,
             since: Some(1),
+            left: None,
+            intact: false,
+            accepted: None,
             rest: serde_json::Map::from_iter([("later".to_owned(), Value::Bool(true))]),
         };
         let (a, b) = (NodeId::new("a").unwrap(), NodeId::new("b").unwrap());

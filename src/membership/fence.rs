@@ -49,6 +49,7 @@ pub(crate) fn judge(
         state: State::Down.as_str().to_owned(),
         // What cannot be reached from here may answer others: only its own agent knows that it is closed.
         closed: false,
+        intact: record.is_intact(),
         reason: Some(words.reason.to_owned()),
         by: Some(words.by.to_owned()),
         since: Some(words.now_ms),

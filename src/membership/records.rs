@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::address::Address;
-use crate::placement::{Config, Generation, Member, NodeId, Phase, Placed, RING_NAME, RunId, State, Weight, Zone};
+use crate::placement::{
+    Config, Epoch, Generation, Member, NodeId, Phase, Placed, RING_NAME, RunId, State, Weight, Zone,
+};
 use crate::{Error, ErrorKind, Result};
 
 /// The version of the records that this library reads and writes.
@@ -128,6 +130,9 @@ pub struct RingRecord {
     /// Copies of the old ring, while the number changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copies_old: Option<u32>,
+    /// Who gains keys while the ring is syncing, and the lives of their data: the flip is theirs together.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gaining: BTreeMap<String, u64>,
     /// The version of each member's record, so that only those that changed are read.
     #[serde(default)]
     pub members: BTreeMap<String, i32>,
@@ -174,6 +179,7 @@ impl RingRecord {
             old: BTreeMap::new(),
             copies_next: None,
             copies_old: None,
+            gaining: BTreeMap::new(),
             members: BTreeMap::new(),
             rest: Map::new(),
         }
@@ -260,6 +266,16 @@ pub struct MemberRecord {
     /// When, in Unix milliseconds, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
+    /// The epoch with which it ceased to be up; `None` while it is up, or where nobody knows. Set by whatever changes the
+    /// ring, not by who asks for the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<i32>,
+    /// Whether its server, as far as is known, still has all that it had then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub intact: bool,
+    /// The process whose data an operator has accepted, whatever is missing in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<String>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -288,6 +304,21 @@ impl MemberRecord {
         State::parse(&self.state).unwrap_or(State::Down)
     }
 
+    /// Whether its data is whole as of now, while it is up, or as of when it ceased to be.
+    pub fn is_intact(&self) -> bool {
+        self.state() == State::Up || self.intact
+    }
+
+    /// The record as it is written with the epoch after this one, in the place of another one.
+    pub(crate) fn in_place_of(self, before: Option<&MemberRecord>, epoch: Epoch) -> MemberRecord {
+        let was_up = before.is_some_and(|before| before.state() == State::Up);
+        match self.state() {
+            State::Up => MemberRecord { left: None, intact: false, accepted: None, ..self },
+            State::Down | State::Joining if was_up => MemberRecord { left: Some(epoch.0.wrapping_add(1)), ..self },
+            State::Down | State::Joining => self,
+        }
+    }
+
     /// The record's meaning. Zone and weight come from the ring.
     pub fn member(&self, id: NodeId) -> Member {
         Member {
@@ -299,6 +330,9 @@ impl MemberRecord {
             reason: self.reason.clone(),
             by: self.by.clone(),
             since_ms: self.since,
+            left: self.left.map(Epoch),
+            intact: self.intact,
+            accepted: self.accepted.as_ref() == Some(&self.run_id),
             fault: None,
             ..Member::faulty(id, "")
         }

@@ -122,6 +122,12 @@ pub struct Member {
     pub by: Option<String>,
     /// When, in Unix milliseconds, for people: never compared between machines.
     pub since_ms: Option<u64>,
+    /// When it ceased to be up; `None` while it is up, or where nobody knows.
+    pub left: Option<Epoch>,
+    /// Whether, as far as is known, it still has all that it had then.
+    pub intact: bool,
+    /// Whether an operator has accepted what this process of it has, whatever is missing in it.
+    pub accepted: bool,
     /// What is wrong with its record, if anything.
     pub fault: Option<String>,
 }
@@ -141,6 +147,9 @@ impl Member {
             reason: None,
             by: None,
             since_ms: None,
+            left: None,
+            intact: false,
+            accepted: false,
             fault: Some(fault.into()),
         }
     }

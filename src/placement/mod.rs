@@ -16,5 +16,5 @@ pub use id::{InvalidName, NodeId, Zone};
 pub use member::{Epoch, Generation, Member, RunId, State, Step};
 pub(crate) use ring::MAX_COPIES;
 pub use ring::{MemberIndex, Placed, PlacementError, Range, Ring, Share, Weight};
-pub use sources::Sources;
+pub use sources::{Lack, Sources};
 pub use topology::{Config, Fingerprint, Location, Parts, Phase, Topology};

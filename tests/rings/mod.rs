@@ -40,6 +40,9 @@ pub fn record(state: &str) -> MemberRecord {
         reason: None,
         by: None,
         since: None,
+        left: None,
+        intact: false,
+        accepted: None,
         rest: Map::new(),
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Barrier {
     within: Duration,
     held: Held,
     since: Instant,
+    /// Where it does not hold yet, and why.
+    waits: BTreeMap<NodeId, String>,
     servers: BTreeMap<NodeId, Peer>,
 }
 
@@ -41,11 +43,24 @@ struct Peer {
 
 /// How long a client may take to follow. Its own attempts outlive no second.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// After this long people are told whom a barrier waits for: clients that do not follow have been cut off by then.
+const OVERDUE: Duration = Duration::from_secs(3);
 
 impl Barrier {
     pub(super) fn new(connector: Connector, me: &NodeId, within: Duration) -> Barrier {
         let (held, servers) = (Held::default(), BTreeMap::new());
-        Barrier { connector, name: format!("{AGENTS}barrier:{me}"), within, held, since: Instant::now(), servers }
+        let (name, waits) = (format!("{AGENTS}barrier:{me}"), BTreeMap::new());
+        Barrier { connector, name, within, held, since: Instant::now(), waits, servers }
+    }
+
+    /// For people: whom it has waited for longer than clients may take.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let (id, why) = self.waits.iter().next().filter(|_| self.since.elapsed() > OVERDUE)?;
+        let others = match self.waits.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        Some(format!("waits for {id}: {why}{others}"))
     }
 
     /// Where it holds.
@@ -62,8 +77,10 @@ impl Barrier {
         let step = snapshot.ring.step;
         if self.held.step != step {
             (self.held, self.since) = (Held { step, ..Held::default() }, Instant::now());
+            self.waits.clear();
         }
         if self.held.everywhere(snapshot) {
+            self.waits.clear();
             return Ok(true);
         }
         let ring = Beside::of(snapshot)?;
@@ -86,7 +103,9 @@ impl Barrier {
             };
             (id, record.generation, looked)
         });
-        for (id, generation, looked) in join_all(rounds).await {
+        let rounds = join_all(rounds).await;
+        self.waits.clear();
+        for (id, generation, looked) in rounds {
             match looked {
                 Ok((mut peer, behind)) => {
                     // What a client keeps of a server's replies it may give for a moment after it was cut off.
@@ -95,15 +114,23 @@ impl Barrier {
                         Some(0) if over => {
                             self.held.at.insert((id.clone(), generation));
                         }
-                        Some(behind) if behind > 0 && overdue => {
-                            peer.killed = Some(Instant::now());
-                            tracing::warn!(member = %id, step, behind, "clients do not follow the ring: they are cut off");
+                        Some(behind) => {
+                            if behind > 0 && overdue {
+                                peer.killed = Some(Instant::now());
+                                tracing::warn!(member = %id, step, behind, "clients do not follow the ring: they are cut off");
+                            }
+                            self.waits.insert(id.clone(), format!("{behind} connections of clients do not follow"));
                         }
-                        Some(_) | None => {}
+                        None => {
+                            self.waits.insert(id.clone(), "its gate is not open".to_owned());
+                        }
                     }
                     self.servers.insert(id, peer);
                 }
-                Err(failure) => tracing::debug!(member = %id, step, %failure, "the barrier does not hold here yet"),
+                Err(failure) => {
+                    tracing::debug!(member = %id, step, %failure, "the barrier does not hold here yet");
+                    self.waits.insert(id, failure.to_string());
+                }
             }
         }
         Ok(self.held.everywhere(snapshot))

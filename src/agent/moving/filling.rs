@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::super::AgentOptions;
 use super::super::fill::{Copier, Endpoint, Limits, State as Copying};
-use super::super::gate::{AGENTS, end_fills, fills_of};
-use super::super::server::{Connector, Failure};
+use super::super::gate::{AGENTS, end_clients, end_fills, fills_of};
+use super::super::server::{Connector, Failure, Server};
 use super::barrier::Barrier;
 use super::cutting::Cutting;
 use super::plan::up;
@@ -132,6 +132,11 @@ impl Filling {
             self.report.send_if_modified(|report| report.take().is_some());
             return Ok(Wake::Event(events));
         };
+        if let Some(work) = self.work.as_mut().filter(|work| work.topology.epoch() != topology.epoch()) {
+            // Whose data stands for a range depends on more than who is up.
+            work.orphaned = topology.sources(me).orphaned;
+            (work.topology, work.me) = (Arc::clone(&topology), me);
+        }
         let step = snapshot.ring.step;
         let of = Of { step, generation: record.generation, up: up(&snapshot) };
         match phase {
@@ -143,6 +148,7 @@ impl Filling {
                     self.tell(&topology, step, false);
                 }
                 if !self.barrier.advance(&snapshot).await? {
+                    self.tell(&topology, step, false);
                     return Ok(Wake::Soon);
                 }
                 self.copy(&snapshot, &record).await?;
@@ -157,6 +163,7 @@ impl Filling {
                     return Ok(Wake::Event(events));
                 }
                 if !self.barrier.advance(&snapshot).await? {
+                    self.tell(&topology, step, true);
                     return Ok(Wake::Soon);
                 }
                 self.cut(step);
@@ -192,6 +199,13 @@ impl Filling {
             return Ok(());
         }
         let sources: Vec<(MemberIndex, NodeId)> = work.sources();
+        let within = self.options.health.connect;
+        let failed = |why: Failure| Error::new(ErrorKind::Unreachable, format!("the member's own server: {why}"));
+        if work.copiers.is_none() {
+            // A writer that stood still in a step that was broken off may have sent what is older than what comes now.
+            let mut server = own_server(&self.connector, &self.options).await.map_err(failed)?;
+            end_clients(&mut server, None, within).await.map_err(failed)?;
+        }
         let running = work.copiers.get_or_insert_default();
         let now = Instant::now();
         for copier in running.values_mut() {
@@ -208,10 +222,8 @@ impl Filling {
         // another process.
         let fills = fills_of(&self.options.id);
         let kept: Vec<&str> = running.values().map(|copier| copier.name.as_str()).collect();
-        let failed = |why: Failure| Error::new(ErrorKind::Unreachable, format!("the member's own server: {why}"));
-        let name = format!("{AGENTS}gate:{}", self.options.id);
-        let mut server = self.connector.connect(&self.options.redis, &name).await.map_err(failed)?;
-        end_fills(&mut server, &fills, &kept, self.options.health.connect).await.map_err(failed)?;
+        let mut server = own_server(&self.connector, &self.options).await.map_err(failed)?;
+        end_fills(&mut server, &fills, &kept, within).await.map_err(failed)?;
 
         for (index, id) in missing {
             let Some(source) = snapshot.member(&id) else { continue };
@@ -265,7 +277,8 @@ impl Filling {
     /// Reports how far it is: at once what others wait for, and progress now and then.
     fn tell(&mut self, topology: &Topology, step: u64, begun: bool) {
         let Some(work) = &mut self.work else { return };
-        let report = work.report(topology, step, begun);
+        let mut report = work.report(topology, step, begun);
+        report.trouble = self.barrier.trouble().or(report.trouble);
         let due = self.told.is_none_or(|told| told.elapsed() >= TELL);
         let told = self.report.send_if_modified(|told| {
             let news = told.as_ref().map(essence) != Some(essence(&report));
@@ -275,6 +288,10 @@ impl Filling {
             self.told = Some(Instant::now());
         }
     }
+}
+
+async fn own_server(connector: &Connector, options: &AgentOptions) -> std::result::Result<Server, Failure> {
+    connector.connect(&options.redis, &format!("{AGENTS}gate:{}", options.id)).await
 }
 
 /// What others wait for.

@@ -33,15 +33,27 @@ struct Progress {
     since: Instant,
 }
 
+/// What of a report tells that its agent comes further. What is copied while the cuts are made tells nothing: writers keep
+/// an agent busy that never gets to its cut.
+fn essence(report: &SyncRecord, phase: Phase) -> SyncRecord {
+    let SyncRecord { step, generation, void, .. } = *report;
+    let (caught_up, done) = match phase {
+        Phase::Filling => (report.caught_up, report.done),
+        Phase::Founding { .. } | Phase::Still | Phase::Syncing | Phase::Retiring => (false, 0),
+    };
+    SyncRecord { step, generation, void, caught_up, done, cuts: report.cuts.clone(), ..SyncRecord::default() }
+}
+
 impl Progress {
     fn new() -> Progress {
         Progress { epoch: -1, reports: BTreeMap::new(), since: Instant::now() }
     }
 
     /// Takes down what is so now. Returns for how long it has been so.
-    fn note(&mut self, epoch: i32, reports: &BTreeMap<NodeId, SyncRecord>) -> Duration {
-        if self.epoch != epoch || self.reports != *reports {
-            *self = Progress { epoch, reports: reports.clone(), since: Instant::now() };
+    fn note(&mut self, epoch: i32, phase: Phase, reports: &BTreeMap<NodeId, SyncRecord>) -> Duration {
+        let reports = reports.iter().map(|(id, report)| (id.clone(), essence(report, phase))).collect();
+        if self.epoch != epoch || self.reports != reports {
+            *self = Progress { epoch, reports, since: Instant::now() };
         }
         self.since.elapsed()
     }
@@ -106,7 +118,7 @@ impl Lead {
                 seen.reports.insert((*id).clone(), report);
             }
         }
-        let idle = self.progress.note(snapshot.epoch.0, &seen.reports);
+        let idle = self.progress.note(snapshot.epoch.0, snapshot.phase()?, &seen.reports);
         if idle > OVERDUE {
             seen.overdue = Some(snapshot.ring.step);
         }
@@ -176,4 +188,32 @@ type Event = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Resolves with the first of them.
 async fn drop_first(events: Vec<Event>) {
     select_all(events).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_leads_to_the_end_of_a_step_is_progress() {
+        let report = SyncRecord { step: 3, generation: 2, cuts: vec!["a".to_owned()], ..SyncRecord::default() };
+        let busy = SyncRecord { done: 9, bytes: 9, rate: 9, ..report.clone() };
+        let goes_forward = |phase: Phase, next: &SyncRecord| {
+            let of = |report: &SyncRecord| BTreeMap::from([(NodeId::new("b").unwrap(), report.clone())]);
+            let mut progress = Progress::new();
+            progress.note(1, phase, &of(&report));
+            let since = progress.since;
+            std::thread::sleep(Duration::from_millis(1));
+            progress.note(1, phase, &of(next));
+            progress.since != since
+        };
+        assert!(!goes_forward(Phase::Syncing, &busy), "it copies the same keys again and again");
+        assert!(goes_forward(Phase::Filling, &busy));
+        let more = ["a", "b"].map(str::to_owned).to_vec();
+        assert!(goes_forward(Phase::Syncing, &SyncRecord { cuts: more, ..busy.clone() }));
+        assert!(goes_forward(Phase::Syncing, &SyncRecord { void: true, ..busy.clone() }));
+        let trouble = Some("a: its writers are too fast".to_owned());
+        assert!(!goes_forward(Phase::Syncing, &SyncRecord { trouble: trouble.clone(), caught_up: true, ..busy }));
+        assert!(!goes_forward(Phase::Filling, &SyncRecord { trouble, ..report.clone() }));
+    }
 }

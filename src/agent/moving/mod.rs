@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 pub(super) use filling::Filling;
 pub(super) use lead::Lead;
+pub(super) use plan::in_use;
 
 use super::options::AgentOptions;
 use super::server::Connector;

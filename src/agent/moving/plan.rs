@@ -50,7 +50,7 @@ impl Held {
 }
 
 /// The members whose servers clients may write to.
-pub(super) fn in_use(snapshot: &Snapshot) -> impl Iterator<Item = (&NodeId, &MemberRecord)> {
+pub(in super::super) fn in_use(snapshot: &Snapshot) -> impl Iterator<Item = (&NodeId, &MemberRecord)> {
     snapshot
         .members
         .iter()
@@ -92,7 +92,9 @@ pub(super) fn next(snapshot: &Snapshot, topology: &Topology, seen: &Seen, author
         }),
         Phase::Filling if !barrier => Next::Barrier,
         Phase::Filling => match gainers.iter().all(|gainer| report(gainer).is_some_and(|report| report.caught_up)) {
-            true => begin(snapshot, Phase::Syncing, "all who gain have caught up", |_| ()),
+            true => begin(snapshot, Phase::Syncing, "all who gain have caught up", |change| {
+                change.ring().gaining = gaining(snapshot, topology, &gainers);
+            }),
             false => Next::Wait,
         },
         Phase::Syncing => {
@@ -100,6 +102,11 @@ pub(super) fn next(snapshot: &Snapshot, topology: &Topology, seen: &Seen, author
             let reports: Vec<Option<&SyncRecord>> = gainers.iter().map(report).collect();
             if gainers.is_empty() {
                 again("nobody gains keys any more")
+            } else if !snapshot.ring.gaining.is_empty()
+                && snapshot.ring.gaining != gaining(snapshot, topology, &gainers)
+            {
+                // Writers may wait for the end of this step to learn by whom they are to be answered, and believe a flip.
+                again("one who gained was fenced")
             } else if reports.iter().flatten().any(|report| report.void) {
                 again("a cut was void")
             } else if seen.overdue == Some(snapshot.ring.step) {
@@ -118,6 +125,15 @@ pub(super) fn next(snapshot: &Snapshot, topology: &Topology, seen: &Seen, author
             change.ring().copies_old = None;
         }),
     })
+}
+
+/// The members that gain, and the lives of their data.
+fn gaining(snapshot: &Snapshot, topology: &Topology, gainers: &[MemberIndex]) -> BTreeMap<String, u64> {
+    let life = |gainer: &MemberIndex| {
+        let id = &topology.member(*gainer).id;
+        Some((id.as_str().to_owned(), snapshot.member(id)?.generation))
+    };
+    gainers.iter().filter_map(life).collect()
 }
 
 /// What the agent of a member that gains has reported, if it is of this step, of this life of its data, for these rings,
@@ -172,6 +188,7 @@ fn begin(snapshot: &Snapshot, phase: Phase, why: &'static str, with: impl FnOnce
     let ring = change.ring();
     ring.phase = phase.as_str().to_owned();
     ring.step = ring.step.saturating_add(1);
+    ring.gaining = BTreeMap::new();
     with(&mut change);
     Next::Change(Box::new(change), why)
 }

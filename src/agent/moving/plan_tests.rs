@@ -25,6 +25,9 @@ fn member(state: State, generation: u64) -> MemberRecord {
         reason: None,
         by: None,
         since: None,
+        left: None,
+        intact: false,
+        accepted: None,
         rest: Map::new(),
     }
 }
@@ -36,6 +39,7 @@ fn ring(members: usize) -> Snapshot {
         step: 1,
         phase: Phase::Still.as_str().to_owned(),
         founding: None,
+        gaining: BTreeMap::new(),
         serving: serving.collect(),
         ..RingRecord::founding(1)
     };
@@ -195,6 +199,32 @@ fn members_that_return_together_gain_side_by_side() {
     now = step(&now, &all);
     assert_eq!(phase(&now), "retiring");
     assert!([1, 4].iter().all(|n| state(&now, &id(*n)) == State::Up));
+}
+
+#[test]
+fn a_gainer_that_is_fenced_in_syncing_leads_back_to_filling_although_others_gain_too() {
+    let mut now = ring(6);
+    put(&mut now, 1, State::Joining, 2);
+    put(&mut now, 4, State::Joining, 3);
+    let both = |now: &Snapshot, cut: bool| {
+        let reports = [1, 4].map(|n| (id(n), SyncRecord { caught_up: true, ..report_of(now, n, cut) }));
+        Seen { reports: reports.into(), held: held(now), overdue: None }
+    };
+    now = step(&now, &Seen::default());
+    now = step(&now, &both(&now, false));
+    assert_eq!(now.ring.gaining.len(), 2);
+    put(&mut now, 4, State::Down, 3);
+    let mut one = both(&now, true);
+    one.reports.remove(&id(4));
+    now = step(&now, &one);
+    assert_eq!((phase(&now), now.ring.gaining.len()), ("filling", 0));
+    let one = |now: &Snapshot, cut| Seen {
+        reports: BTreeMap::from([(id(1), SyncRecord { caught_up: true, ..report_of(now, 1, cut) })]),
+        held: held(now),
+        overdue: None,
+    };
+    now = step(&now, &one(&now, false));
+    assert_eq!(phase(&step(&now, &one(&now, true))), "retiring");
 }
 
 #[test]

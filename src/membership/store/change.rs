@@ -67,7 +67,7 @@ impl Change {
         after.ring = self.ring;
         after.epoch = Epoch(snapshot.epoch.0 + 1);
         for (id, record) in self.members {
-            match record {
+            match record.map(|record| record.in_place_of(snapshot.member(&id), snapshot.epoch)) {
                 Some(record) => after.members.insert(id, Entry { version: Some(1), record: Ok(record) }),
                 None => after.members.remove(&id),
             };
@@ -122,6 +122,11 @@ struct Failure {
 /// Makes the change if nothing has changed since the snapshot.
 async fn apply(session: &Session, snapshot: &Snapshot, change: Change) -> Result<std::result::Result<Epoch, Failure>> {
     let Change { mut ring, members } = change;
+    let placed = |(id, record): (NodeId, Option<MemberRecord>)| {
+        let record = record.map(|record| record.in_place_of(snapshot.member(&id), snapshot.epoch));
+        (id, record)
+    };
+    let members: BTreeMap<_, _> = members.into_iter().map(placed).collect();
     let failed = |why: zk::Error| session.error("change the ring", why);
     // All versions, not only those of this change: so a record that was written by hand is seen from now on.
     let mut versions: BTreeMap<&NodeId, i32> =
