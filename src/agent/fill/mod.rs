@@ -10,13 +10,14 @@
 //! - The target has no other writer of these keys until the cut, and from the cut on only those whom the gate has named.
 //! - No client that does not ask the gate writes at the source any more when the cut is made (the barrier of `syncing`).
 //! - One copier is one filling. After a cut that was void and [seen](Void::seen), after a new step, or with other keys to
-//!   gain, drop it and start another: it looks at every key again. What the target has by then is
-//!   only compared: the servers make prints of it, and what has equal ones is not sent again.
+//!   gain, drop it and start another: it looks at every key again. What the target has by then is only
+//!   compared: the servers make prints of it, and what has equal ones is not sent again.
 //!
 //! # Memory
 //!
 //! [`Limits::dirty_bytes`] for the names of changed keys, as much for those of streams, and about eight times [`Limits::batch_bytes`] plus
-//! [`Limits::large_bytes`] for values on their way, whatever the servers hold.
+//! [`Limits::large_bytes`] for values on their way, whatever the servers hold; and a stream or a module's value, of
+//! [`Limits::whole_bytes`] at most, twice.
 
 mod compare;
 mod cut;
