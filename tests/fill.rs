@@ -435,6 +435,42 @@ async fn large_keys_that_change_all_the_time_are_equal_after_the_cut() {
     two.are_equal().await;
 }
 
+#[tokio::test]
+async fn what_is_too_large_and_has_no_pieces_is_said_and_left() {
+    let two = Two::start().await;
+    prefill_large(&two.source.addr(), 30_000, 2 << 20).await;
+    let copier = two.copier(Limits { large_bytes: 200_000, whole_bytes: 500_000, ..patient() });
+    let says = || copier.progress().trouble.is_some_and(|trouble| trouble.contains("too large to be copied"));
+    eventually(SOON, "it says so", || async { says() }).await;
+    // All else is copied, and it is said as long as it is so.
+    let mut others = cmd("EXISTS");
+    others.arg(&["g:string", "g:hash", "g:set", "g:list", "g:zset"]);
+    eventually(SOON * 3, "all else is copied", || async { direct::ask::<u64>(&two.target.addr(), &others).await == 5 })
+        .await;
+    eventually(SOON, "it is still said", || async { says() }).await;
+    assert_eq!(direct::calls(&two.source.addr(), "dump").await, 0);
+    assert_eq!((copier.state().borrow().clone(), copier.progress().restarts), (State::Filling, 0));
+    let refused = copier.cut(1, &id(MEMBER), PAUSES.0).await;
+    assert!(matches!(refused, Err(CutError::NotYet(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn too_many_streams_are_said_and_not_looked_at_all_the_time() {
+    let two = Two::start().await;
+    let mut source = direct::connect(&two.source.addr()).await;
+    let mut fill = pipe();
+    for i in 0..200 {
+        fill.cmd("XADD").arg(format!("g:{i}")).arg("1-1").arg("f").arg("v").ignore();
+    }
+    let () = fill.query_async(&mut source).await.unwrap();
+    let copier = two.copier(Limits { dirty_bytes: 20_000, ..patient() });
+    eventually(SOON, "it says so", || async {
+        copier.progress().trouble.is_some_and(|trouble| trouble.contains("streams"))
+    })
+    .await;
+    assert_eq!((copier.state().borrow().clone(), copier.progress().restarts), (State::Filling, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_held_up_for_a_large_key_that_takes_too_long() {
     let two = Two::start().await;

@@ -102,10 +102,9 @@ async fn set(server: &mut Server, limit: u64, within: Duration) -> Result<(), Fa
     server.ask::<()>(cmd("CONFIG").arg("SET").arg("maxmemory").arg(limit), within).await
 }
 
+#[cfg(feature = "cli")]
 #[cfg(test)]
 mod tests {
-    #![cfg(feature = "cli")]
-
     use super::*;
     use crate::agent::options::AgentOptions;
     use crate::agent::server::Connector;

@@ -198,11 +198,7 @@ impl Broken {
 
 impl From<Trouble> for Broken {
     fn from(trouble: Trouble) -> Broken {
-        let why = match &trouble {
-            Trouble::Again(why) => why.clone(),
-            Trouble::Over(ended) => format!("the copier has ended: {ended:?}"),
-        };
-        Broken { why, seen: false, trouble: Some(trouble) }
+        Broken { why: trouble.to_string(), seen: false, trouble: Some(trouble) }
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) type Key = Arc<[u8]>;
 const OVERHEAD: usize = 80;
 
 /// A large key rests for so many times as long as it took to copy. A hot one would be copied all the time otherwise.
-const REST: u32 = 10;
+pub(super) const REST: u32 = 10;
 
 /// What a large key is taken to take until it was copied once.
 pub(super) const UNKNOWN: Duration = Duration::from_secs(3600);

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::compare::Print;
 use super::cut::Failed;
-use super::dirty::{Dirty, Key, UNKNOWN};
+use super::dirty::{Dirty, Key, REST, UNKNOWN};
 use super::find::Finder;
 use super::large::{Outcome, Pieces};
 use super::pace::Pace;
@@ -32,6 +32,9 @@ const BEHIND: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 
 /// Large keys that change all the time and take longer than that cannot be copied within a pause.
 const HOT: Duration = Duration::from_millis(PAUSES.1.as_millis() as u64 / 2);
+
+/// How long a key rests that cannot be copied, and a source that has too many streams.
+const TOO_LARGE: Duration = Duration::from_secs(60);
 
 /// What the task of a copier has.
 pub(super) struct Engine {
@@ -75,7 +78,7 @@ impl Engine {
                     self.rest(TICK).await;
                 }
                 Err(Trouble::Over(ended)) => return Err(ended),
-                Err(Trouble::Again(why)) => return Err(Ended::TargetLost(why)),
+                Err(Trouble::Again(why) | Trouble::Later(why)) => return Err(Ended::TargetLost(why)),
             }
         };
         let mut tries = 0u32;
@@ -93,8 +96,9 @@ impl Engine {
                 }
                 Err(trouble) => trouble,
             };
-            let why = match trouble {
-                Trouble::Again(why) => why,
+            let (why, pause) = match trouble {
+                Trouble::Again(why) => (why, TICK * (1 << tries.min(5))),
+                Trouble::Later(why) => (why, TOO_LARGE),
                 Trouble::Over(ended) => return Err(ended),
             };
             tracing::warn!(source = %self.source.address, why, "all keys of a source will be looked at again");
@@ -102,7 +106,7 @@ impl Engine {
             self.progress.send_modify(|progress| {
                 *progress = Progress { restarts: progress.restarts + 1, trouble: Some(why), ..Progress::default() };
             });
-            self.rest(TICK.mul_f64(f64::from(1 << tries.min(5)) * (0.5 + fastrand::f64()))).await;
+            self.rest(pause.mul_f64(0.5 + fastrand::f64())).await;
             tries += 1;
             target.lost().map_err(|_| Ended::TargetLost("the connection has ended".to_owned()))?;
         }
@@ -140,6 +144,8 @@ pub(super) struct Work<'a> {
     writing: Vec<(Key, Looked)>,
     /// The large key that is being copied.
     large: JoinSet<Copied>,
+    /// A key that cannot be copied, and its bytes.
+    too_large: Option<(Key, u64)>,
     pub(super) streams: Streams,
     /// How many changed keys belong to this round of following, and when the next one begins.
     round: (usize, Instant),
@@ -182,6 +188,7 @@ impl<'a> Work<'a> {
             again: VecDeque::new(),
             writing: Vec::new(),
             large: JoinSet::new(),
+            too_large: None,
             streams: Streams::default(),
             round: (0, now),
             followed: false,
@@ -373,6 +380,7 @@ impl<'a> Work<'a> {
         let Ok((key, took, copied)) = done else {
             return Err(Trouble::Again("the copy of a large key was given up".to_owned()));
         };
+        self.too_large.take_if(|(too_large, _)| *too_large == key);
         match copied? {
             Outcome::Copied(bytes, signature) => {
                 self.streams.looked(&key, signature, self.pieces.limits.dirty_bytes)?;
@@ -384,6 +392,14 @@ impl<'a> Work<'a> {
                 self.dirty.mark(&key);
             }
             Outcome::Small => self.dirty.is_small_now(&key),
+            Outcome::TooLarge(bytes) => {
+                tracing::warn!(bytes, "a stream or a module's value is too large to be copied");
+                // It may become smaller, and is looked at again in a minute.
+                self.dirty.large_was_copied(&key, TOO_LARGE / REST);
+                self.dirty.mark(&key);
+                self.too_large = Some((key, bytes));
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -410,7 +426,13 @@ impl<'a> Work<'a> {
         let (dirty, rate) = (self.dirty.behind().0 as u64, self.pace.rate());
         let total = self.finder.total();
         let (small, large) = self.behind();
-        let trouble = (self.is_found() && large > HOT && large < UNKNOWN).then(|| {
+        let too_large = self.too_large.as_ref().map(|(_, bytes)| {
+            let (bytes, most) = (bytes >> 20, self.pieces.limits.whole_bytes >> 20);
+            format!(
+                "a stream or a module's value of {bytes} MiB is too large to be copied, for which {most} is the most"
+            )
+        });
+        let hot = (self.is_found() && large > HOT && large < UNKNOWN).then(|| {
             let took = large.as_millis();
             format!("large keys change all the time and take {took} ms to copy: writers cannot be held up for so long")
         });
@@ -421,7 +443,7 @@ impl<'a> Work<'a> {
             }
             progress.keys_total = total.max(progress.keys_done);
             progress.bytes += bytes;
-            (progress.dirty, progress.rate, progress.trouble) = (dirty, rate, trouble);
+            (progress.dirty, progress.rate, progress.trouble) = (dirty, rate, too_large.or(hot));
         });
         let was = *self.engine.state.borrow() == State::CaughtUp;
         let bound = if was { BEHIND.1 } else { BEHIND.0 };
@@ -458,7 +480,9 @@ impl<'a> Work<'a> {
             Err(Failed::NotYet(why)) => (CutError::NotYet(why), Ok(false)),
             Err(Failed::Void(void, _)) if void.seen => (CutError::Void(void), Err(Trouble::Over(Ended::Void))),
             Err(Failed::Void(void, trouble)) => (CutError::Void(void), trouble.map_or(Ok(false), Err)),
-            Err(Failed::Trouble(Trouble::Again(why))) => (CutError::NotYet(why.clone()), Err(Trouble::Again(why))),
+            Err(Failed::Trouble(trouble @ (Trouble::Again(_) | Trouble::Later(_)))) => {
+                (CutError::NotYet(trouble.to_string()), Err(trouble))
+            }
             Err(Failed::Trouble(Trouble::Over(ended))) => (CutError::Ended(ended.clone()), Err(Trouble::Over(ended))),
         };
         if let Err(Trouble::Over(ended)) = &goes_on {

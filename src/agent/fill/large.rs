@@ -35,6 +35,8 @@ pub(super) enum Outcome {
     Small,
     /// It did not hold still.
     Changed,
+    /// It has no pieces, and so many bytes.
+    TooLarge(u64),
 }
 
 impl Pieces {
@@ -69,7 +71,12 @@ impl Pieces {
         if memory <= self.limits.large_bytes {
             return Ok(Outcome::Small);
         }
-        let Some(kind) = Kind::of(kind) else { return self.whole(key, compared).await };
+        let Some(kind) = Kind::of(kind) else {
+            return match memory > self.limits.whole_bytes {
+                true => Ok(Outcome::TooLarge(memory)),
+                false => self.whole(key, compared).await,
+            };
+        };
         let Some(Value::Int(len)) = self.ask(&cmd(kind.length()).arg(&key[..]).take()).await? else {
             return Ok(Outcome::Changed);
         };

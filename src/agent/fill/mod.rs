@@ -10,12 +10,14 @@
 //! - The target has no other writer of these keys until the cut, and from the cut on only those whom the gate has named.
 //! - No client that does not ask the gate writes at the source any more when the cut is made (the barrier of `syncing`).
 //! - One copier is one filling. After a cut that was void and [seen](Void::seen), after a new step, or with other keys to
-//!   gain, drop it and start another: it looks at every key again. What the target has by then is only compared, not lost.
+//!   gain, drop it and start another: it looks at every key again. What the target has by then is only
+//!   compared: the servers make prints of it, and what has equal ones is not sent again.
 //!
 //! # Memory
 //!
 //! [`Limits::dirty_bytes`] for the names of changed keys, as much for those of streams, and about eight times [`Limits::batch_bytes`] plus
-//! [`Limits::large_bytes`] for values on their way, whatever the servers hold.
+//! [`Limits::large_bytes`] for values on their way, whatever the servers hold; and a stream or a module's value, of
+//! [`Limits::whole_bytes`] at most, twice.
 
 mod compare;
 mod cut;
@@ -103,12 +105,17 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// A key that takes more memory than this is copied piece by piece.
     pub large_bytes: u64,
+    /// A stream or a module's value that takes more memory than this is not copied at all: those have no pieces, and while a
+    /// server writes down so much at once it counts as hung. What is larger keeps the copier from catching up, which
+    /// [`Progress::trouble`] says.
+    pub whole_bytes: u64,
     /// Bytes of one piece of a large key, as far as the average of its elements tells.
     pub piece_bytes: u64,
     /// Elements in one piece of a large key.
     pub piece_elements: u64,
     /// For the names of keys that changed and were not yet copied again: beyond it all keys are looked at again. As much again
-    /// for the names of streams, some 160 bytes each: a source that has more of them is refused.
+    /// for the names of streams, some 160 bytes each: a source that has more of them cannot be copied, and is looked at again
+    /// each minute.
     pub dirty_bytes: usize,
     /// The most keys in a second; no limit by default.
     pub keys_per_second: Option<u64>,
@@ -154,6 +161,7 @@ impl Default for Limits {
             batch_keys: 128,
             batch_bytes: 1 << 20,
             large_bytes: 1 << 20,
+            whole_bytes: 64 << 20,
             piece_bytes: 256 << 10,
             piece_elements: 1000,
             dirty_bytes: 64 << 20,

@@ -37,8 +37,19 @@ return out"
 pub(super) enum Trouble {
     /// All of the source must be looked at again.
     Again(String),
+    /// Likewise, and not soon.
+    Later(String),
     /// It is over.
     Over(Ended),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Trouble::Again(why) | Trouble::Later(why) => f.write_str(why),
+            Trouble::Over(ended) => write!(f, "the copier has ended: {ended:?}"),
+        }
+    }
 }
 
 /// What the source has under a key.

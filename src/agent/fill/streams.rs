@@ -12,7 +12,6 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::Instant;
 
-use super::Ended;
 use super::dirty::{Dirty, Key};
 use super::large::Pieces;
 use super::source::{Trouble, signatures};
@@ -38,7 +37,7 @@ impl Streams {
     /// A key was looked at: it is a stream with this signature, or none.
     ///
     /// # Errors
-    /// Ends the copier where there are too many to be remembered.
+    /// Where there are too many to be remembered; they may be fewer later.
     pub(super) fn looked(&mut self, key: &Key, signature: Option<Vec<u8>>, most: usize) -> Result<(), Trouble> {
         let cost = key.len() + OVERHEAD;
         match signature {
@@ -47,8 +46,9 @@ impl Streams {
                     self.bytes += cost;
                 }
                 if self.bytes > most {
-                    let why = "there are more streams than are remembered".to_owned();
-                    return Err(Trouble::Over(Ended::Refused(why)));
+                    let (count, mib) = (self.known.len(), most >> 20);
+                    let why = format!("the source has more than {count} streams, whose names take more than {mib} MiB");
+                    return Err(Trouble::Later(why));
                 }
             }
             None => {
