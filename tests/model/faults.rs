@@ -80,11 +80,15 @@ fn a_counter_stays_exact_when_its_gainer_stands_still_in_the_middle_of_a_move() 
 }
 
 #[test]
-fn a_counter_stays_exact_when_its_source_or_gainer_is_killed_x() {
+fn a_counter_stays_exact_when_a_server_that_returns_is_killed_again() {
+    holds("killed gainer of a return", with(INCR_INCR, comes_back(&[Fault::Crash(M)])));
+}
+
+#[test]
+#[ignore = "looks at more than a million states"]
+fn a_counter_stays_exact_when_its_source_or_its_gainer_is_killed() {
     holds("killed gainer", with(INCR_INCR, change(&[Fault::Crash(M)])));
     holds("killed source", with(INCR_INCR, change(&[Fault::Crash(P)])));
-    holds("killed gainer", with(INCR_INCR, comes_back(&[Fault::Crash(M)])));
-    holds("killed source", with(INCR_INCR, comes_back(&[Fault::Crash(P)])));
 }
 
 #[test]
