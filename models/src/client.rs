@@ -199,7 +199,8 @@ impl World {
         let sent = state.writes[write];
         (sent.stage == Stage::Open).then_some(())?;
         let has_it = |at: usize| matches!(sent.parts[at], Part::Done(_)) && Self::is_current(state, &sent, at);
-        let nobody_has_it = Self::differs(&sent, Reply::Nil).is_some() && !(0..MEMBERS).any(has_it);
+        let nobody_has_it = self.has(Ingredient::HolderIsUp)
+            && Self::differs(&sent, Reply::Nil).is_some() && !(0..MEMBERS).any(has_it);
         if sent.parts[sent.first] == Part::Gone || nobody_has_it {
             let flipped = state.ring.flipped != sent.flipped;
             if flipped && !self.ops[write].command.is_absolute() && self.has(Ingredient::UnknownAcrossFlip) {
@@ -220,7 +221,8 @@ impl World {
                 Ruling::Other(newer) => Some(newer),
                 Ruling::Nobody => return unknown(state, write),
             };
-            if (0..MEMBERS).any(|at| self.is_refused(state, &sent, at, newer.unwrap_or(reply))) {
+            let repairs = newer.is_none() || self.has(Ingredient::RepairForNewest);
+            if repairs && (0..MEMBERS).any(|at| self.is_refused(state, &sent, at, newer.unwrap_or(reply))) {
                 return None;
             }
             state.suspect |= newer.is_none() || self.has(Ingredient::SuspectAlways);

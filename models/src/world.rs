@@ -110,6 +110,10 @@ pub enum Ingredient {
     UnknownWithoutHeir,
     /// A copy that refused what the primary has executed is given the primary's state before the write is acknowledged.
     RepairRefused,
+    /// It is so as well where the reply is not that of the primary which was asked first.
+    RepairForNewest,
+    /// A write is acknowledged only while somebody who has executed it is up.
+    HolderIsUp,
     /// A write that had to be sent again leaves a suspect.
     SuspectResent,
     /// The key of replies that differ is compared again, whoever was right about the reply.
