@@ -50,7 +50,7 @@ const POLL: Duration = Duration::from_millis(50);
 const HEALED_WITHIN: Duration = Duration::from_secs(60);
 
 /// One fault to be made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Planned {
     pub fault: Fault,
     pub member: usize,

@@ -1,9 +1,13 @@
 //! Each checker finds what it is there for, and nothing where nothing is: small histories that are right, and wrong in one way.
 
+use std::time::Duration;
+
 use super::{Course, Kind, history, too_few};
 use crate::faults::{Fault, Network, Whom, With};
 use crate::history::{Act, End, Op, Workload};
 use crate::met::{Life, lacking, wrong_life};
+use crate::plan::Plan;
+use crate::run::Planned;
 use crate::support::Met;
 
 /// When the load ended in these histories.
@@ -37,6 +41,7 @@ pub fn run() {
     }
     events_are_counted();
     faults_are_witnessed();
+    plans_are_the_same_again();
 }
 
 /// What failed, and a lock that another one has, prove nothing.
@@ -50,6 +55,23 @@ fn events_are_counted() {
     assert_eq!(too_few(&enough, 999, false, 1000).len(), 1, "too few keys were compared");
     assert_eq!(too_few(&events, 1000, true, 1).len(), 1, "a plain load has no counter");
     assert_eq!(too_few(&events, 1000, false, 1).len(), Workload::ALL.len() - 3, "all others saw nothing");
+}
+
+/// All follows from the seed and the round's number, and the cycle meets every member.
+fn plans_are_the_same_again() {
+    let plan = |seed, turns| Plan { seed, kinds: Fault::CYCLE.to_vec(), turns, longest: Duration::from_secs(1) };
+    for number in 0..6 {
+        assert_eq!(plan(7, 1).round(number), plan(7, 1).round(number), "round {number} again");
+        assert_ne!(plan(7, 1).round(number), plan(8, 1).round(number), "round {number} of another seed");
+    }
+    let made = |plan: &Plan| (0..plan.cycle()).flat_map(|number| plan.round(number).0).collect::<Vec<Planned>>();
+    let once: Vec<(Fault, usize)> = made(&plan(7, 1)).iter().map(|one| (one.fault, one.member)).collect();
+    let wanted: Vec<(Fault, usize)> = (0..Fault::CYCLE.len()).map(|place| (Fault::CYCLE[place], place % 5)).collect();
+    assert_eq!(once, wanted, "the fixed cycle");
+    let mut met: Vec<(&str, usize)> = made(&plan(7, 5)).iter().map(|one| (one.fault.name(), one.member)).collect();
+    met.sort_unstable();
+    met.dedup();
+    assert_eq!(met.len(), Fault::CYCLE.len() * 5, "every kind on every member");
 }
 
 /// A fault that did nothing is found, even if it was nothing for one client only.
