@@ -70,14 +70,14 @@ fn is_up(entry: &Entry) -> Option<u64> {
 
 /// What was seen last.
 #[derive(Default)]
-struct Notes {
+pub struct Notes {
     /// When all were up, and the sum of their lives.
     whole: Option<(u64, u64)>,
 }
 
 impl Notes {
     /// Since when somebody has been out, if so; one who came back meanwhile is known by its new life.
-    fn note(&mut self, moment: u64, up: bool, lives: u64) -> Option<u64> {
+    pub fn note(&mut self, moment: u64, up: bool, lives: u64) -> Option<u64> {
         let (since, before) = self.whole.unwrap_or((moment, lives));
         if up {
             self.whole = Some((moment, lives));

@@ -300,6 +300,7 @@ impl Run {
         }
         let deadline = Instant::now() + self.patience;
         let mut quiet: Option<Instant> = None;
+        let mut unsettled = None;
         while !different.is_empty() {
             let suspected = self.whole(Load::Ended).await;
             let again = different.keys().map(|key| (key.clone(), keys[key])).collect();
@@ -307,19 +308,15 @@ impl Run {
             match suspected {
                 Ok(()) if quiet.get_or_insert_with(Instant::now).elapsed() >= QUIET => break,
                 Ok(()) => {}
-                // What would have healed them has not ended: that they differ shows nothing.
                 Err(why) if Instant::now() > deadline => {
-                    findings.violations.push(violation(Kind::NotWhole, format!("at the end of the round: {why}")));
-                    return;
+                    unsettled = Some(why);
+                    break;
                 }
                 Err(_) => quiet = None,
             }
             tokio::time::sleep(POLL).await;
         }
-        for (key, how) in different {
-            let found = violation(Kind::Differs, format!("{key}: {how}"));
-            findings.violations.push(Violation { workload: Some(keys[&key]), ..found });
-        }
+        findings.violations.extend(check::copies(&different, keys, unsettled.as_deref()));
     }
 
     fn met_traffic(&self, windows: &[Window], ops: &[Op], findings: &mut Findings) {

@@ -139,6 +139,23 @@ pub fn history(ops: &[Op], course: &Course) -> Findings {
     findings
 }
 
+/// What the copies show that differ when all is over, whoever wrote them; nothing, where what heals them has not ended.
+pub fn copies(
+    different: &BTreeMap<String, String>,
+    keys: &BTreeMap<String, Workload>,
+    unsettled: Option<&str>,
+) -> Vec<Violation> {
+    if let Some(why) = unsettled {
+        let text = format!("at the end of the round: {why}");
+        return vec![Violation { kind: Kind::NotWhole, workload: None, at: 0, text }];
+    }
+    let differs = |(key, how): (&String, &String)| {
+        let text = format!("{key}: {how}");
+        Violation { kind: Kind::Differs, workload: keys.get(key).copied(), at: 0, text }
+    };
+    different.iter().map(differs).collect()
+}
+
 /// What the checkers that have seen too little say. A plain load has few workloads.
 pub fn too_few(events: &BTreeMap<Workload, usize>, compared: usize, plain: bool, enough: usize) -> Vec<Violation> {
     let checked = |workload: &&Workload| match **workload {

@@ -1,9 +1,11 @@
 //! Each checker finds what it is there for, and nothing where nothing is: small histories that are right, and wrong in one way.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Course, Kind, history, too_few};
 use crate::faults::{Fault, Network, Whom, With};
+use crate::fences::Notes;
 use crate::history::{Act, End, Op, Workload};
 use crate::met::{Life, lacking, wrong_life};
 use crate::plan::Plan;
@@ -42,6 +44,8 @@ pub fn run() {
     events_are_counted();
     faults_are_witnessed();
     plans_are_the_same_again();
+    copies_are_judged_when_all_is_over();
+    fences_are_noted();
 }
 
 /// What failed, and a lock that another one has, prove nothing.
@@ -72,6 +76,25 @@ fn plans_are_the_same_again() {
     met.sort_unstable();
     met.dedup();
     assert_eq!(met.len(), Fault::CYCLE.len() * 5, "every kind on every member");
+}
+
+fn copies_are_judged_when_all_is_over() {
+    let keys = BTreeMap::from([("a".to_owned(), Workload::Shared), ("b".to_owned(), Workload::Set)]);
+    let different = keys.keys().map(|key| (key.clone(), "other values".to_owned())).collect();
+    let kinds = |unsettled| -> Vec<Kind> {
+        super::copies(&different, &keys, unsettled).iter().map(|violation| violation.kind).collect()
+    };
+    assert_eq!(kinds(None), [Kind::Differs, Kind::Differs], "whoever wrote them");
+    assert_eq!(kinds(Some("a key is suspected")), [Kind::NotWhole], "they may be healed yet");
+}
+
+fn fences_are_noted() {
+    let mut notes = Notes::default();
+    let looks =
+        [(1, true, 10), (2, true, 10), (3, false, 8), (4, false, 8), (5, true, 11), (6, true, 11), (7, true, 12)];
+    let found = looks.map(|(moment, up, lives)| notes.note(moment, up, lives));
+    // The last was out between two looks.
+    assert_eq!(found, [None, None, Some(2), Some(2), Some(2), None, Some(6)], "who is out since when");
 }
 
 /// A fault that did nothing is found, even if it was nothing for one client only.
