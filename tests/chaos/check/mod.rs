@@ -90,12 +90,19 @@ pub struct Course {
     /// When a member was out of the ring, from a moment before: a write that it alone has executed is discarded, and runs
     /// again at the next owner.
     pub fenced: Vec<(u64, u64)>,
+    /// When there were faults: where a reply is lost, an absolute command runs again, and its reply is that of the second
+    /// time.
+    pub faults: Vec<(u64, u64)>,
 }
 
 impl Course {
     /// Whether the same member may have been taken out while each of these was under way, or just before.
     fn fenced_during(&self, ops: &[&Op]) -> bool {
         self.fenced.iter().any(|(from, to)| ops.iter().all(|op| op.begun <= *to && op.ended >= *from))
+    }
+
+    fn repeats(&self, op: &Op) -> bool {
+        self.fenced.iter().chain(&self.faults).any(|(from, to)| op.begun <= *to && op.ended >= *from)
     }
 }
 

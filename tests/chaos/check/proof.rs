@@ -16,6 +16,8 @@ use crate::support::Met;
 const SETTLED: u64 = 1_000_000_000_000;
 /// In seconds: a member was out in the 900s.
 const FENCED: (u64, u64) = (900 * S, 910 * S);
+/// A fault that took nobody out.
+const FAULT: (u64, u64) = (800 * S, 810 * S);
 /// A second.
 const S: u64 = 1_000_000_000;
 
@@ -31,7 +33,7 @@ struct Case {
 pub fn run() {
     for Case { what, workload, mut ops, found } in cases() {
         ops.iter_mut().for_each(|op| op.workload = workload);
-        let course = Course { settled: SETTLED, fenced: vec![FENCED] };
+        let course = Course { settled: SETTLED, fenced: vec![FENCED], faults: vec![FAULT] };
         let findings = history(&ops, &course);
         let mut kinds: Vec<Kind> = findings.violations.iter().map(|violation| violation.kind).collect();
         // Most of those that fail do so to be found in another way.
@@ -275,6 +277,7 @@ fn locks(case: &mut impl FnMut(&'static str, Workload, Vec<Op>, Option<Kind>)) {
     case("refused, and nobody has it", vec![take(1, 0), release(1, 2), refused(2, 4)], Some(Kind::Wrong));
     case("gone while it is held", vec![take(1, 0), read(2, None), release(1, 4)], Some(Kind::Wrong));
     case("not there to be given back", vec![take(1, 0), removed(1, 2, 0)], Some(Kind::Lost));
+    case("not there, in a fault", vec![take(1, 797), removed(1, 800, 0)], None);
     case("not there, at a fence", vec![take(1, 897), removed(1, 900, 0)], None);
     case("given back twice", vec![take(1, 0), unknown(Act::Release(1), 2), removed(1, 4, 0)], None);
     case("there at the end, given back", vec![take(1, 0), release(1, 2), read(1001, Some(1))], Some(Kind::Wrong));
