@@ -15,7 +15,7 @@ pub struct Fences {
     task: AbortHandle,
 }
 
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(50);
 /// What a fence discards may have been executed so long before it: an attempt ends within a second, and then the member is
 /// probed and ZooKeeper asked.
 const BEFORE: u64 = 2_000_000_000;
