@@ -104,6 +104,11 @@ impl Fault {
         matches!(self, Fault::Net(_, Whom::OneClient))
     }
 
+    /// Whether it resets connections to a server that lives.
+    pub fn cuts(self) -> bool {
+        matches!(self, Fault::Net(Network::Refuse | Network::Cut, _))
+    }
+
     /// How long it lasts: from a moment to longer than every timeout.
     pub fn length(self, rng: &mut fastrand::Rng, longest: Duration) -> Duration {
         let ms = match self {
@@ -131,6 +136,13 @@ pub struct Window {
     pub whole: u64,
     /// Why it was no fault at all, if so.
     pub nothing: Option<String>,
+}
+
+impl Window {
+    /// From its begin to a moment after its end.
+    pub fn with_its_end(&self) -> (u64, u64) {
+        (self.begun, self.ended + 1_000_000_000)
+    }
 }
 
 /// Longer than its length a fault lasts until it has met all that it concerns, but no longer than this.

@@ -39,8 +39,11 @@ impl Plan {
                 .map(|place| (self.kinds[place % all], (place % all + place / all) % MEMBERS, place % CLIENTS))
                 .collect()
         } else {
-            let place = |_| (self.kinds[rng.usize(..all)], rng.usize(..MEMBERS), rng.usize(..CLIENTS));
-            (0..FAULTS_A_ROUND).map(place).collect()
+            // A member that is taken out again and again waits ever longer before it returns: each has its turn.
+            let mut members: Vec<usize> = (0..MEMBERS).collect();
+            rng.shuffle(&mut members);
+            let place = |member| (self.kinds[rng.usize(..all)], member, rng.usize(..CLIENTS));
+            members.into_iter().map(place).collect()
         };
         let plan = |(fault, member, client): (Fault, usize, usize)| Planned {
             fault,

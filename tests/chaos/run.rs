@@ -210,8 +210,9 @@ impl Run {
             ops.extend(last::read_all(&self.own, self.clients.len(), &ops).await);
         }
         ops.sort_by_key(|op| op.begun);
-        let faults = windows.iter().map(|window| (window.begun, window.ended + QUIET.as_nanos() as u64)).collect();
-        let course = Course { settled, fenced: self.ring.fences.so_far(), faults };
+        let faults = windows.iter().map(Window::with_its_end).collect();
+        let cuts = windows.iter().filter(|window| window.fault.cuts()).map(Window::with_its_end).collect();
+        let course = Course { settled, fenced: self.ring.fences.so_far(), faults, cuts };
         findings.add(check::history(&ops, &course));
         if goes_on {
             self.compare(&keys, &mut findings).await;

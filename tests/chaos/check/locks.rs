@@ -20,7 +20,7 @@ pub fn judge(findings: &mut Findings, ops: &[&Op], course: &Course) {
         }
     }
     let mut possible: Vec<(u64, &Op)> = takes.iter().map(|(name, take)| (*name, *take)).collect();
-    possible.retain(|(_, take)| !take.is_failed() && take.end != End::Taken(false));
+    possible.retain(|(_, take)| !take.is_failed() && (take.end != End::Taken(false) || course.fenced_during(&[take])));
     let locks = Locks { takes, possible, releases };
     let held = locks.held();
     held_twice(findings, &held);
@@ -45,7 +45,7 @@ pub fn judge(findings: &mut Findings, ops: &[&Op], course: &Course) {
 
 struct Locks<'a> {
     takes: HashMap<u64, &'a Op>,
-    /// Those that succeeded, or may have.
+    /// Those that succeeded, or may have, and those of which the primary at the end said otherwise than the one before.
     possible: Vec<(u64, &'a Op)>,
     releases: HashMap<u64, Vec<&'a Op>>,
 }
@@ -72,7 +72,11 @@ impl Locks<'_> {
             findings.violated(Kind::Wrong, op, "nobody has taken it in this name");
             return;
         };
-        if take.is_failed() || take.end == End::Taken(false) {
+        let refused = take.end == End::Taken(false);
+        if refused && op.begun <= take.ended && course.fenced_during(&[take]) {
+            // Nobody was told anything yet; the answer is that of the next primary.
+            *findings.measured.entry("locks seen before they were refused, at a fence").or_default() += 1;
+        } else if take.is_failed() || refused {
             findings.violated(Kind::Executed, op, format!("its take said {:?}", take.end));
         } else if let Some(gone) = self.releases(name).iter().find(|r| r.is_done() && r.ended <= op.begun) {
             let text = format!("given back at {:.3} s, and there again", seconds(gone.ended));
@@ -84,7 +88,8 @@ impl Locks<'_> {
 
     fn may_be_anothers(&self, op: &Op, own: u64) -> bool {
         self.possible.iter().any(|(name, take)| {
-            let taken = *name != own && take.begun <= op.ended;
+            let over = take.end == End::Taken(false) && take.ended < op.begun;
+            let taken = *name != own && take.begun <= op.ended && !over;
             taken && !self.releases(*name).iter().any(|release| release.is_done() && release.ended <= op.begun)
         })
     }

@@ -93,6 +93,8 @@ pub struct Course {
     /// When there were faults: where a reply is lost, an absolute command runs again, and its reply is that of the second
     /// time.
     pub faults: Vec<(u64, u64)>,
+    /// When connections to a server that lives were reset: what was sent to it, and cannot run twice, is unknown.
+    pub cuts: Vec<(u64, u64)>,
 }
 
 impl Course {
@@ -103,6 +105,10 @@ impl Course {
 
     fn repeats(&self, op: &Op) -> bool {
         self.fenced.iter().chain(&self.faults).any(|(from, to)| op.begun <= *to && op.ended >= *from)
+    }
+
+    fn cut_off(&self, op: &Op) -> bool {
+        self.cuts.iter().any(|(from, to)| op.begun <= *to && op.ended >= *from)
     }
 }
 
@@ -123,6 +129,8 @@ pub fn history(ops: &[Op], course: &Course) -> Findings {
             findings.violated(Kind::Wrong, op, "an answer that nobody can have written");
         } else if op.act.is_read() && !op.is_done() {
             findings.violated(Kind::FailedRead, op, "a read failed");
+        } else if op.is_unknown() && course.cut_off(op) {
+            *findings.measured.entry("writes of unknown outcome, cut off").or_default() += 1;
         } else if !op.is_done() {
             findings.violated(Kind::FailedWrite, op, "a write failed");
         }

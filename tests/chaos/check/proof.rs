@@ -33,7 +33,7 @@ struct Case {
 pub fn run() {
     for Case { what, workload, mut ops, found } in cases() {
         ops.iter_mut().for_each(|op| op.workload = workload);
-        let course = Course { settled: SETTLED, fenced: vec![FENCED], faults: vec![FAULT] };
+        let course = Course { settled: SETTLED, fenced: vec![FENCED], faults: vec![FAULT], cuts: vec![FAULT] };
         let findings = history(&ops, &course);
         let mut kinds: Vec<Kind> = findings.violations.iter().map(|violation| violation.kind).collect();
         // Most of those that fail do so to be found in another way.
@@ -183,6 +183,9 @@ fn cases() -> Vec<Case> {
     case("a write that failed", register, vec![not_executed(set, 2)], Some(Kind::FailedWrite));
     case("a write of which nobody knows", register, vec![unknown(set, 2)], Some(Kind::FailedWrite));
 
+    case("a write that failed, cut off", register, vec![not_executed(set, 801)], Some(Kind::FailedWrite));
+    case("a write of which nobody knows, cut off", register, vec![unknown(set, 801)], None);
+
     case("a number told twice", counter, vec![add(0, 1), add(0, 2), add(0, 2)], Some(Kind::Wrong));
     case("a number told twice at a fence", counter, vec![add(899, 1), add(899, 2), add(899, 2)], None);
     case(
@@ -284,5 +287,12 @@ fn locks(case: &mut impl FnMut(&'static str, Workload, Vec<Op>, Option<Kind>)) {
     case("there at the end, never given back", vec![take(1, 0), read(1001, Some(1))], Some(Kind::Wrong));
     case("there at the end, perhaps", vec![unknown(Act::Take(1), 0), read(1001, Some(1))], None);
     case("there, and refused", vec![take(2, 0), refused(1, 0), release(2, 4), read(6, Some(1))], Some(Kind::Executed));
+    let late = |name| op(Act::Take(name), 899, 905, End::Taken(false));
+    case("seen and refused, at a fence", vec![late(1), read(900, Some(1)), refused(2, 901), read(907, None)], None);
+    case(
+        "there after it was refused",
+        vec![take(2, 897), late(1), release(2, 901), read(907, Some(1))],
+        Some(Kind::Executed),
+    );
     case("there, and failed", vec![not_executed(Act::Take(1), 0), read(2, Some(1))], Some(Kind::Executed));
 }
