@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use super::{Course, Findings, Kind, missing, seconds};
 use crate::history::{Act, End, Op};
 
+/// How long copies may differ that writers in different processes have left so.
+const UNEQUAL: u64 = 1_000_000_000;
+
 /// Who was told that a lock is its own has it until it begins to give it back. Meanwhile nobody else is told so, every
 /// read sees its name, and giving it back removes it. Of a take without an answer nobody knows: it counts for neither.
 pub fn judge(findings: &mut Findings, ops: &[&Op], course: &Course) {
@@ -73,8 +76,8 @@ impl Locks<'_> {
             return;
         };
         let refused = take.end == End::Taken(false);
-        if refused && op.begun <= take.ended && course.fenced_during(&[take]) {
-            // Nobody was told anything yet; the answer is that of the next primary.
+        if refused && op.begun <= take.ended + UNEQUAL && course.fenced_during(&[take]) {
+            // The answer is that of the next primary, and the copies are made equal when the key holds still.
             *findings.measured.entry("locks seen before they were refused, at a fence").or_default() += 1;
         } else if take.is_failed() || refused {
             findings.violated(Kind::Executed, op, format!("its take said {:?}", take.end));
@@ -88,7 +91,7 @@ impl Locks<'_> {
 
     fn may_be_anothers(&self, op: &Op, own: u64) -> bool {
         self.possible.iter().any(|(name, take)| {
-            let over = take.end == End::Taken(false) && take.ended < op.begun;
+            let over = take.end == End::Taken(false) && take.ended + UNEQUAL < op.begun;
             let taken = *name != own && take.begun <= op.ended && !over;
             taken && !self.releases(*name).iter().any(|release| release.is_done() && release.ended <= op.begun)
         })

@@ -288,7 +288,11 @@ fn locks(case: &mut impl FnMut(&'static str, Workload, Vec<Op>, Option<Kind>)) {
     case("there at the end, perhaps", vec![unknown(Act::Take(1), 0), read(1001, Some(1))], None);
     case("there, and refused", vec![take(2, 0), refused(1, 0), release(2, 4), read(6, Some(1))], Some(Kind::Executed));
     let late = |name| op(Act::Take(name), 899, 905, End::Taken(false));
-    case("seen and refused, at a fence", vec![late(1), read(900, Some(1)), refused(2, 901), read(907, None)], None);
+    case(
+        "seen and refused, at a fence",
+        vec![late(1), read(900, Some(1)), refused(2, 901), refused(3, 906), read(908, None)],
+        None,
+    );
     case(
         "there after it was refused",
         vec![take(2, 897), late(1), release(2, 901), read(907, Some(1))],
