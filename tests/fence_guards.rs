@@ -403,3 +403,85 @@ async fn what_a_primary_that_lives_may_have_done_is_unknown_and_not_repeated() {
         assert_eq!(direct::ask::<i64>(&addr, cmd("GET").arg(key)).await, 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_primary_may_have_done_without_a_word_is_not_copied_before_that_is_settled() {
+    let (ring, client) = unwatched(3).await;
+    let connection = client.connection();
+    let key = key_of(&client, "n", "redis-0");
+    let addr = ring.servers[&id("redis-0")].addr();
+    let write = Timeouts::default().write;
+    // Until the look that a script is followed by comes after what the primary alone has executed.
+    let healed_after = loop {
+        run(&connection, &["EVAL", "return redis.call('INCR', KEYS[1])", "1", &key]).await.unwrap();
+        let began = Instant::now();
+        let _: i64 = direct::ask(&addr, cmd("INCR").arg(&key)).await;
+        eventually(SOON, "the copies are compared", || async { client.suspects() == 0 }).await;
+        if client.stats().healed_keys > 0 {
+            break began.elapsed();
+        }
+    };
+    assert!(healed_after >= write * 2, "it would run again at the copy: after {healed_after:?}");
+    let held = at_owners(&ring, &client, &key).await;
+    assert_eq!(held[0], held[1]);
+}
+
+/// A script whose effect waits for its turn at the copy while its primary dies and another client takes that out, and
+/// writes the key at the copy, which is the primary now.
+async fn a_state_that_comes_after_a_fence(lags: bool) {
+    let zookeeper = shared_zookeeper().await;
+    let (ring, other) = unwatched(4).await;
+    let to_zookeeper = FaultProxy::start(zookeeper.addr()).await;
+    let write = Duration::from_secs(5);
+    let timeouts = Timeouts { open: SOON, write, probe: Duration::from_millis(1), ..Timeouts::default() };
+    let url = ring.url.replace(&zookeeper.addr(), &to_zookeeper.addr());
+    let slow = RingClient::builder(&url).unwrap().timeouts(timeouts).session_timeout(SOON).open().await.unwrap();
+    all_connected(&slow, 4).await;
+    let tag = (0..).map(|n| format!("{{t{n}}}")).find(|tag| other.locate(tag).owners[0] == id("redis-0")).unwrap();
+    let (list, hash) = (format!("{tag}list"), format!("{tag}hash"));
+    let primary = ring.servers[&id("redis-0")].addr();
+    let copy = ring.servers[&other.locate(&tag).owners[1]].addr();
+    // What the copy lacks is looked for there again and again, and all else of this tag waits for it.
+    let _: i64 = direct::ask(&primary, &call(&["RPUSH", &list, "element"])).await;
+    let connection = slow.connection();
+    let (pop, script) = (["BLPOP", &list, "1"], "return redis.call('HSET', KEYS[1], 'script', '1')");
+    let eval = ["EVAL", script, "1", &hash];
+    let popping = run(&connection, &pop);
+    let evaluating = async {
+        eventually(SOON, "it is taken", || async { direct::ask::<i64>(&primary, cmd("EXISTS").arg(&list)).await == 0 })
+            .await;
+        run(&connection, &eval).await
+    };
+    let (popped, evaluated, ()) = tokio::join!(popping, evaluating, async {
+        eventually(SOON, "the script has run", || async {
+            direct::ask::<i64>(&primary, cmd("EXISTS").arg(&hash)).await == 1
+        })
+        .await;
+        // Whatever was said before this, it has been heard.
+        let _: Value = run(&connection, &["GET", &tag]).await.unwrap();
+        if lags {
+            let replies = Duration::from_millis(300);
+            to_zookeeper.set(Mode::Delay { requests: Duration::ZERO, replies }).await;
+        }
+        ring.servers[&id("redis-0")].kill();
+        run(&other.connection(), &["HSET", &hash, "other", "1"]).await.unwrap();
+        if !lags {
+            ring.until(&slow, &id("redis-0"), State::Down).await;
+        }
+        let _: i64 = direct::ask(&copy, &call(&["RPUSH", &list, "element"])).await;
+    });
+    popped.unwrap();
+    let held: Vec<String> = direct::ask(&copy, cmd("HKEYS").arg(&hash)).await;
+    assert!(held.contains(&"other".to_owned()), "it was acknowledged: {held:?}");
+    assert_eq!(held.contains(&"script".to_owned()), evaluated.is_ok(), "{evaluated:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_of_a_primary_that_was_taken_out_undoes_nothing_that_was_written_since() {
+    a_state_that_comes_after_a_fence(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_it_where_its_client_has_not_heard_of_that_yet() {
+    a_state_that_comes_after_a_fence(true).await;
+}

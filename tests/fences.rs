@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use redis::{AsyncCommands, RedisResult, cmd};
 use redis_ring::placement::State;
+use redis_ring::policy::Timeouts;
 use redis_ring::{Outcome, RingClient, RingConnection, WatchingConnection};
-use support::{SOON, ZkRing, direct, eventually, id, key_of, own, run, shared_zookeeper};
+use support::{Mode, SOON, ZkRing, direct, eventually, id, key_of, own, run, shared_zookeeper};
 
 /// A ring whose members nobody but its clients watches over, and a client that is connected to all of them.
 async fn unwatched(count: usize) -> (ZkRing, RingClient) {
@@ -217,4 +218,36 @@ async fn pipelines_transactions_and_scripts_are_exact_when_their_primary_is_kill
     for (key, counted) in keys.iter().zip(&counted) {
         assert_eq!(connection.clone().get::<_, u64>(key).await.unwrap(), counted.load(Ordering::Relaxed), "{key}");
     }
+}
+
+#[tokio::test]
+async fn an_effect_that_cannot_be_told_is_not_acknowledged_when_nobody_else_has_it() {
+    let mut ring = ZkRing::behind_proxies(shared_zookeeper().await, 4).await;
+    let timeouts = Timeouts { open: SOON, write: Duration::from_secs(5), ..Timeouts::default() };
+    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    all_connected(&client, 4).await;
+    ring.stop_agents();
+    let connection = client.connection();
+    let primary = id("redis-2");
+    let (key, proxy) = (key_of(&client, "k", "redis-2"), &ring.proxies[&primary]);
+    // What the primary is asked when it has answered takes its time as well.
+    proxy.set(Mode::Delay { requests: Duration::from_secs(1), replies: Duration::ZERO }).await;
+    // Redis takes hexadecimal numbers, and nobody else has to.
+    let words = ["INCRBYFLOAT", &key, "0x10"];
+    let (result, ()) = tokio::join!(run(&connection, &words), async {
+        let addr = ring.servers[&primary].addr();
+        let answered = proxy.counts().reply_bytes;
+        eventually(SOON, "it is executed", || async {
+            direct::ask::<Option<String>>(&addr, cmd("GET").arg(&key)).await.as_deref() == Some("16")
+        })
+        .await;
+        eventually(SOON, "it is answered", || async { proxy.counts().reply_bytes > answered }).await;
+        ring.servers[&primary].kill();
+        proxy.cut().await;
+    });
+    let next = client.locate(&key).owners[1].clone();
+    let held: Option<String> = direct::ask(&ring.servers[&next].addr(), cmd("GET").arg(&key)).await;
+    assert_eq!(held, None);
+    let error = result.expect_err("nobody has it");
+    assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error}");
 }

@@ -257,10 +257,10 @@ async fn a_primary_whose_gate_is_shut_is_not_believed() {
     assert_eq!(ring.ask::<i64>(&id("r1"), cmd("GET").arg(&key)).await, 1, "no copy is told");
 }
 
-/// A ring of three, whose `r0` clients reach through a proxy.
-async fn with_a_proxy() -> (Operator, FaultProxy) {
+/// A ring of three of these servers, whose `r0` clients reach through a proxy.
+async fn with_a_proxy(servers: usize) -> (Operator, FaultProxy) {
     let proxy = Mutex::new(None);
-    let ring = Operator::start(shared_zookeeper().await, 3, 3, async |id, addr| {
+    let ring = Operator::start(shared_zookeeper().await, servers, 3, async |id, addr| {
         if id.as_str() != "r0" {
             return None;
         }
@@ -279,7 +279,7 @@ async fn in_one_order_while_the_primary_changes(
     policy: WritePolicy,
     write: impl AsyncFn(RingClient, String, &'static str),
 ) {
-    let (mut ring, proxy) = with_a_proxy().await;
+    let (mut ring, proxy) = with_a_proxy(3).await;
     let client = ring.builder().write_policy(policy).open().await.unwrap();
     let lighter = |ring: &mut redis_ring::membership::records::RingRecord| {
         ring.next = ring.serving.clone();
@@ -642,4 +642,116 @@ async fn a_ring_that_moves_is_not_flushed() {
     assert_eq!((own(&error).outcome(), own(&error).retry()), (Outcome::NotExecuted, Retry::Later));
     assert!(error.to_string().contains("syncing"), "{error}");
     assert_eq!(client.dbsize().await.unwrap().keys, 1);
+}
+
+/// A write that its primary executes in the middle of a move, while its reply is held up. The ring flips to members that were
+/// copied what it did, and only then the connection is lost and nobody can reach the primary.
+async fn unanswered_across_a_flip(
+    begun_in: &str,
+    write: impl AsyncFn(RingClient, String, Arc<FaultProxy>) -> redis::RedisResult<()>,
+) {
+    let (mut ring, proxy) = with_a_proxy(5).await;
+    let proxy = Arc::new(proxy);
+    let client = ring.client().await;
+    let next = ["r0", "r1", "r2", "r3", "r4"];
+    for phase in ["filling", "syncing"].into_iter().take(if begun_in == "filling" { 1 } else { 2 }) {
+        ring.phase_towards(phase, &next).await;
+        ring.until(&[&client]).await;
+    }
+    let key = format!("{}n", ring.tag(&client, &["r0", "r1"], &["r3", "r4"]));
+    let on_the_way = async {
+        eventually(SOON, "the primary has executed it", || async { ring.count("r0", &key).await == 1 }).await;
+        if begun_in == "filling" {
+            ring.phase_towards("syncing", &next).await;
+        }
+        ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], std::slice::from_ref(&key)).await;
+        ring.flip().await;
+        ring.raise_gates().await;
+        ring.until(&[&client]).await;
+        // Nothing that is held up passes, as it would in another mode.
+        ring.servers[&id("r0")].kill();
+        proxy.cut().await;
+    };
+    let (written, ()) = futures_util::future::join(write(client.clone(), key.clone(), proxy.clone()), on_the_way).await;
+    let error = written.expect_err("nobody can tell whether it counts");
+    assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error}");
+    assert_eq!(client.topology().find(&id("r0")).unwrap().1.state, redis_ring::placement::State::Down);
+    for member in ["r3", "r4"] {
+        assert_eq!(ring.count(member, &key).await, 1, "{member}");
+    }
+}
+
+async fn incr_without_a_reply(client: RingClient, key: String, proxy: Arc<FaultProxy>) -> redis::RedisResult<()> {
+    proxy.set(Mode::HoldReplies).await;
+    client.connection().incr(&key, 1).await
+}
+
+#[tokio::test]
+async fn a_write_that_was_not_answered_does_not_run_again_across_a_flip() {
+    unanswered_across_a_flip("syncing", incr_without_a_reply).await;
+}
+
+#[tokio::test]
+async fn nor_does_one_that_was_begun_two_steps_before() {
+    unanswered_across_a_flip("filling", incr_without_a_reply).await;
+}
+
+#[tokio::test]
+async fn nor_does_a_watched_transaction() {
+    unanswered_across_a_flip("syncing", async |client, key, proxy| {
+        let () = client
+            .transaction(&[&key], |mut connection, mut pipeline| {
+                let (key, proxy) = (key.clone(), proxy.clone());
+                async move {
+                    proxy.set(Mode::HoldReplies).await;
+                    pipeline.incr(&key, 1).ignore().query_async(&mut connection).await
+                }
+            })
+            .await?;
+        Ok(())
+    })
+    .await;
+}
+
+/// A member that gains a key answers otherwise than its primary, and the client hears of nothing that happens before all of
+/// it has.
+async fn answered_otherwise_by_who_gains(then: &[&str], happens: impl AsyncFn(&mut Operator)) {
+    let zookeeper = shared_zookeeper().await;
+    let mut ring = Operator::start(zookeeper, 5, 3, async |_, _| None).await;
+    let to_zookeeper = FaultProxy::start(zookeeper.addr()).await;
+    let client = operator::builder(&ring.url.replace(&zookeeper.addr(), &to_zookeeper.addr()));
+    let client = client.session_timeout(SOON).open().await.unwrap();
+    ring.sync_towards(&["r0", "r1", "r2", "r3", "r4"], &[&client]).await;
+    let key = format!("{}n", ring.tag(&client, &["r0", "r1"], then));
+    ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], &[]).await;
+    ring.ask::<()>(&id("r3"), cmd("SET").arg(&key).arg(100)).await;
+    to_zookeeper.set(Mode::Stall).await;
+    let connection = client.connection();
+    let words = ["INCR", &key];
+    let (answer, ()) = futures_util::future::join(run_or_error(&connection, &words), async {
+        eventually(SOON, "both have answered", || async { ring.count("r3", &key).await == 101 }).await;
+        happens(&mut ring).await;
+        to_zookeeper.set(Mode::Pass).await;
+    })
+    .await;
+    let error = answer.expect_err("nobody can tell which of the two counts");
+    assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error}");
+}
+
+#[tokio::test]
+async fn who_has_not_seen_how_a_step_was_left_does_not_say_whose_answer_counts() {
+    answered_otherwise_by_who_gains(&["r3", "r4"], async |ring| {
+        ring.flip().await;
+        ring.phase_of("still", |change| change.ring().old.clear()).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_old_primary_is_not_right_again_where_the_one_after_it_was_taken_out() {
+    answered_otherwise_by_who_gains(&["r3", "r0"], async |ring| {
+        ring.flip().await;
+        ring.take_out("r3").await;
+    })
+    .await;
 }

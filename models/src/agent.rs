@@ -55,6 +55,7 @@ impl World {
             record.generation += 1;
         })?;
         state.closed[member] = false;
+        state.elsewhere[member] = false;
         if self.has(Ingredient::ReportOfGeneration) {
             state.copiers[member] = Copier::OFF;
         }
@@ -76,7 +77,8 @@ impl World {
         let source = self.primary(&state.ring)?;
         is_alive(state, source).then_some(())?;
         // Whatever clients have in sockets to the gainer ends before each filling, also one that begins anew.
-        if self.has(Ingredient::KillBeforeFill) && state.stuck.is_some_and(|stuck| stuck.server == member) {
+        let ends = self.has(Ingredient::KillBeforeFill) && self.has(Ingredient::KillBeforeEachFill);
+        if ends && state.stuck.is_some_and(|stuck| stuck.server == member) {
             state.stuck = None;
         }
         state.copiers[member] = Copier { copying: Copying::Follows, source, dirty: true, ..Copier::OFF };
@@ -159,6 +161,15 @@ impl World {
         state.servers[copier.source].paused = false;
         let copying = if copier.late { Copying::Void } else { Copying::Cut };
         state.copiers[member] = Copier { copying, source: copier.source, ..Copier::OFF };
+        Some(())
+    }
+
+    /// What it copies there is other keys' affair: here it is only that it comes at another time than the cut at this key's source.
+    pub(crate) fn cut_elsewhere(&self, state: &mut State, member: usize) -> Option<()> {
+        let other = *self.before.last()?;
+        let may = state.ring.phase == Phase::Syncing && state.barrier && self.gains(&state.ring, member);
+        (may && !state.elsewhere[member] && is_alive(state, other) && is_alive(state, member)).then_some(())?;
+        state.elsewhere[member] = true;
         Some(())
     }
 

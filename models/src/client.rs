@@ -2,7 +2,7 @@
 
 use crate::topology::{MEMBERS, Phase, Topology};
 use crate::value::Reply;
-use crate::world::{Copying, Fault, Ingredient, Part, Run, Stage, State, Stuck, World, Write};
+use crate::world::{Copying, Fault, Ingredient, Op, Part, Run, Stage, State, Stuck, World, Write};
 
 impl World {
     pub(crate) fn begin(&self, state: &mut State, write: usize, view: usize) -> Option<()> {
@@ -30,7 +30,7 @@ impl World {
         let fenced = state.writes[write].fenced;
         let generations = view.members.map(|record| record.generation);
         state.writes[write] =
-            Write { stage: Stage::Open, view, step: view.step, phase: view.phase, first, parts, generations, fenced };
+            Write { stage: Stage::Open, view, step: view.step, phase: view.phase, flipped: view.flipped, first, parts, generations, fenced };
         Some(())
     }
 
@@ -198,34 +198,31 @@ impl World {
     pub(crate) fn finish(&self, state: &mut State, write: usize) -> Option<()> {
         let sent = state.writes[write];
         (sent.stage == Stage::Open).then_some(())?;
-        if sent.parts[sent.first] == Part::Gone {
-            let flipped = state.ring.flipped != sent.view.flipped;
+        let has_it = |at: usize| matches!(sent.parts[at], Part::Done(_)) && Self::is_current(state, &sent, at);
+        let nobody_has_it = Self::differs(&sent, Reply::Nil).is_some() && !(0..MEMBERS).any(has_it);
+        if sent.parts[sent.first] == Part::Gone || nobody_has_it {
+            let flipped = state.ring.flipped != sent.flipped;
             if flipped && !self.ops[write].command.is_absolute() && self.has(Ingredient::UnknownAcrossFlip) {
                 return unknown(state, write);
             }
             return self.again(state, write);
         }
         let Part::Done(reply) = sent.parts[sent.first] else { return None };
-        let mut differs = false;
-        for part in sent.parts {
-            match part {
-                Part::None | Part::Gone => {}
-                Part::Done(other) => differs |= other != reply,
-                Part::Todo | Part::Missed | Part::Unsent => return None,
-            }
-        }
+        let differs = Self::differs(&sent, reply)?;
         self.is_settled(state, &sent).then_some(())?;
-        if differs && self.has(Ingredient::WaitForFlip) && self.waits_for_flip(&sent) {
-            if state.ring.step == sent.step {
-                return None;
-            }
-            if state.ring.step > sent.step + 1 {
-                return unknown(state, write);
-            }
+        if self.heir_is_lost(state, write) && self.has(Ingredient::UnknownWithoutHeir) {
+            return unknown(state, write);
         }
         let mut answer = reply;
         if differs {
-            let newer = self.newest_reply(state, &sent);
+            let newer = match self.ruling(state, &sent)? {
+                Ruling::Asked => None,
+                Ruling::Other(newer) => Some(newer),
+                Ruling::Nobody => return unknown(state, write),
+            };
+            if (0..MEMBERS).any(|at| self.is_refused(state, &sent, at, newer.unwrap_or(reply))) {
+                return None;
+            }
             state.suspect |= newer.is_none() || self.has(Ingredient::SuspectAlways);
             if let (Some(newer), true) = (newer, self.has(Ingredient::Arbitration)) {
                 answer = newer;
@@ -235,21 +232,95 @@ impl World {
         Some(())
     }
 
-    /// The reply of whoever is the key's primary now, where that is not the one who was asked first.
-    fn newest_reply(&self, state: &State, sent: &Write) -> Option<Reply> {
-        let is_same = |at: usize| {
-            !self.has(Ingredient::ReplyOfGeneration) || sent.generations[at] == state.ring.members[at].generation
-        };
+    /// Whether others have answered otherwise than the primary; `None` while somebody has not answered.
+    fn differs(sent: &Write, reply: Reply) -> Option<bool> {
+        let mut differs = false;
+        for part in sent.parts {
+            match part {
+                Part::None | Part::Gone => {}
+                Part::Done(other) => differs |= other != reply,
+                Part::Todo | Part::Missed | Part::Unsent => return None,
+            }
+        }
+        Some(differs)
+    }
+
+    /// Whose reply counts of those that differ; `None` while that cannot be told.
+    fn ruling(&self, state: &State, sent: &Write) -> Option<Ruling> {
+        if self.has(Ingredient::WaitForFlip) && self.waits_for_flip(sent) {
+            if state.ring.step == sent.step {
+                return None;
+            }
+            if state.ring.step > sent.step + 1 {
+                return Some(Ruling::Nobody);
+            }
+        }
         let reply_of = |at: usize| match sent.parts[at] {
-            Part::Done(reply) if is_same(at) => Some(reply),
+            Part::Done(reply) if Self::is_current(state, sent, at) || !self.has(Ingredient::ReplyOfGeneration) => Some(reply),
             _ => None,
         };
-        let newest = self.primary(&state.ring)?;
-        match reply_of(newest) {
-            Some(reply) => (newest != sent.first).then_some(reply),
-            None if is_same(sent.first) => None,
-            None => self.readable(&state.ring).find_map(reply_of),
+        Some(match self.primary(&state.ring) {
+            None => Ruling::Nobody,
+            Some(newest) => match reply_of(newest) {
+                Some(_) if newest == sent.first => Ruling::Asked,
+                Some(newer) => Ruling::Other(newer),
+                None if Self::is_current(state, sent, sent.first) => Ruling::Asked,
+                None => Ruling::Nobody,
+            },
+        })
+    }
+
+    /// Whether the member is up, and in the life that the write knows it in.
+    fn is_current(state: &State, sent: &Write, at: usize) -> bool {
+        state.ring.is_up(at) && sent.generations[at] == state.ring.members[at].generation
+    }
+
+    /// Whether this copy refused what the primary has executed, and a reader may ask it: a lock that only its primary knows
+    /// would be given twice after a fence.
+    fn is_refused(&self, state: &State, sent: &Write, at: usize, answer: Reply) -> bool {
+        self.has(Ingredient::RepairRefused)
+            && answer != Reply::Nil
+            && sent.parts[at] == Part::Done(Reply::Nil)
+            && Self::is_current(state, sent, at)
+    }
+
+    pub(crate) fn repair(&self, state: &mut State, write: usize, at: usize) -> Option<()> {
+        let sent = state.writes[write];
+        let Part::Done(reply) = sent.parts[sent.first] else { return None };
+        (sent.stage == Stage::Open && Self::differs(&sent, reply)?).then_some(())?;
+        let answer = match self.ruling(state, &sent)? {
+            Ruling::Asked => reply,
+            Ruling::Other(newer) => newer,
+            Ruling::Nobody => return None,
+        };
+        self.is_refused(state, &sent, at, answer).then_some(())?;
+        let reaches = |server: usize| {
+            self.answers(state, &state.ring, server)
+                && state.unlinked != Some((write, server))
+                && !state.servers[server].paused
+        };
+        let source = self.primary(&state.ring).filter(|newest| sent.parts[*newest] == Part::Done(answer));
+        let Some(source) = source.filter(|source| reaches(*source)) else { return unknown(state, write) };
+        if !reaches(at) {
+            state.writes[write].parts[at] = Part::Missed;
+            return Some(());
         }
+        let is_half_done = |(other, _): (usize, Op)| {
+            let parts = &state.writes[other].parts;
+            other != write && matches!(parts[at], Part::Done(_)) != matches!(parts[source], Part::Done(_))
+        };
+        state.mixed |= self.writes().any(is_half_done);
+        state.servers[at].value = state.servers[source].value;
+        state.writes[write].parts[at] = Part::Done(answer);
+        state.suspect = true;
+        Some(())
+    }
+
+    /// Who is the key's primary by a flip from the step that the write was sent under, where that is another one.
+    fn heir(&self, sent: &Write) -> Option<usize> {
+        let mut heirs = self.after.iter().copied();
+        let heir = heirs.find(|member| sent.view.is_up(*member) || self.gains(&sent.view, *member))?;
+        (sent.phase == Phase::Syncing && heir != sent.first).then_some(heir)
     }
 
     /// Whether a gainer that has the write may become the key's primary by a flip from the step that it was sent under.
@@ -258,10 +329,21 @@ impl World {
     /// what is true when it asks, one could answer by the order of the old primary and the next one by that of the new. Who
     /// was not looking when the step was left cannot tell any more.
     fn waits_for_flip(&self, sent: &Write) -> bool {
-        let mut heirs = self.after.iter().copied();
-        let heir = heirs.find(|member| sent.view.is_up(*member) || self.gains(&sent.view, *member));
-        sent.phase == Phase::Syncing
-            && heir.is_some_and(|heir| heir != sent.first && matches!(sent.parts[heir], Part::Done(_)))
+        self.heir(sent).is_some_and(|heir| matches!(sent.parts[heir], Part::Done(_)))
+    }
+
+    /// Whether the heir has been the key's primary without having answered as the old one, and is so no more. Whatever others
+    /// were told by it meanwhile may contradict the old primary's reply.
+    fn heir_is_lost(&self, state: &State, write: usize) -> bool {
+        let sent = &state.writes[write];
+        if self.ops[write].command.is_absolute() || !state.ring.flipped {
+            return false;
+        }
+        self.heir(sent).is_some_and(|heir| {
+            let same = sent.generations[heir] == state.ring.members[heir].generation;
+            let differs = sent.parts[heir] != Part::None && sent.parts[heir] != sent.parts[sent.first];
+            differs && !(same && self.primary(&state.ring) == Some(heir))
+        })
     }
 
     /// Whether nobody reads a member any more that is down and may lack the write.
@@ -278,6 +360,17 @@ impl World {
                 || !state.older.all().iter().any(|view| view.is_up(member))
         })
     }
+}
+
+/// Whose reply counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ruling {
+    /// That of the primary that was asked.
+    Asked,
+    /// This one, of the newest primary.
+    Other(Reply),
+    /// Nobody's.
+    Nobody,
 }
 
 /// The number that stands for the write in a value.

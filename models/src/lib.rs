@@ -1,6 +1,8 @@
 //! The protocol of redis-ring as models: small worlds whose every state a checker looks at.
 
 mod agent;
+/// Scenarios and ways by chance.
+pub mod chance;
 /// The promises.
 pub mod check;
 mod client;

@@ -108,6 +108,7 @@ impl World {
             }
         }
         state.sources = [false; MEMBERS];
+        state.elsewhere = [false; MEMBERS];
         Some(())
     }
 
@@ -120,8 +121,12 @@ impl World {
     fn may_flip(&self, state: &State) -> bool {
         let cut = |gainer: usize| {
             let copier = &state.copiers[gainer];
-            !self.has(Ingredient::FillBeforeFlip)
-                || copier.copying == Copying::Cut && self.primary(&state.ring) == Some(copier.source)
+            let here = copier.copying == Copying::Cut && self.primary(&state.ring) == Some(copier.source);
+            if !self.has(Ingredient::FillBeforeFlip) {
+                return true;
+            }
+            let there = state.elsewhere[gainer];
+            if self.has(Ingredient::EverySource) { here && (there || !self.two_sources) } else { here || there }
         };
         state.ring.phase == Phase::Syncing
             && state.barrier
@@ -139,7 +144,7 @@ impl World {
         let decided = if self.has(Ingredient::ConditionalFlip) { self.may_flip(state) } else { state.decided };
         (decided && state.ring.phase == Phase::Syncing).then_some(())?;
         let gainers: Vec<usize> = (0..MEMBERS)
-            .filter(|member| self.after.contains(member) && state.copiers[*member].copying != Copying::Off)
+            .filter(|member| self.gains(&state.ring, *member) && state.copiers[*member].copying != Copying::Off)
             .collect();
         let serve = |member: usize| gainers.contains(&member) || !self.has(Ingredient::FillBeforeFlip);
         Self::enter(state, Phase::Retiring)?;
@@ -151,6 +156,7 @@ impl World {
         }
         state.copiers = [Copier::OFF; MEMBERS];
         state.sources = [false; MEMBERS];
+        state.elsewhere = [false; MEMBERS];
         state.decided = false;
         Some(())
     }

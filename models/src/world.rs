@@ -73,12 +73,16 @@ pub enum Ingredient {
     FillBeforeFlip,
     /// The flip is conditional on the epoch that it was decided at.
     ConditionalFlip,
+    /// A gainer is cut at every one of its sources before the flip, not only at some.
+    EverySource,
     /// After a broken cut everything is copied again, under a new step.
     CopyAgain,
     /// Filling begins behind the barrier of its own step.
     FillBehindBarrier,
     /// Connections of clients are ended before the member is filled.
     KillBeforeFill,
+    /// They are so before each filling, also one that begins anew because the step before was given up.
+    KillBeforeEachFill,
     /// A gate is usable only with the run_id and the generation of the record.
     Generation,
     /// The same, for the generation alone.
@@ -102,6 +106,10 @@ pub enum Ingredient {
     ReportOfGeneration,
     /// A reply of an older generation of a member is not its reply any more.
     ReplyOfGeneration,
+    /// Where the next primary has answered otherwise and is gone again after the flip, nobody's reply counts.
+    UnknownWithoutHeir,
+    /// A copy that refused what the primary has executed is given the primary's state before the write is acknowledged.
+    RepairRefused,
     /// A write that had to be sent again leaves a suspect.
     SuspectResent,
     /// The key of replies that differ is compared again, whoever was right about the reply.
@@ -151,6 +159,8 @@ pub struct World {
     pub kills: bool,
     /// A cut may take longer than the pause.
     pub slow_cut: bool,
+    /// The gainers gain other keys from the other owner, and are cut there as well.
+    pub two_sources: bool,
     /// Invalidations take time, and gates are set one by one.
     pub fine: bool,
     /// Nobody may move the ring.
@@ -162,6 +172,8 @@ pub struct World {
     pub local_cut: bool,
     /// Writes of the scenario may leave copies different without a differing reply: two blind ones at once.
     pub blind: bool,
+    /// What is documented as no promise counts as one: a copy that is repaired while other processes write the key.
+    pub strict: bool,
     /// No phase beyond this step.
     pub last_step: u8,
     /// What is left out.
@@ -180,11 +192,13 @@ impl World {
         faults: 0,
         kills: false,
         slow_cut: false,
+        two_sources: false,
         fine: false,
         no_move: false,
         wait: Wait::Bounded,
         local_cut: false,
         blind: false,
+        strict: false,
         last_step: 5,
         without: None,
     };
@@ -317,6 +331,8 @@ pub struct Write {
     pub step: u8,
     /// Its phase.
     pub phase: Phase,
+    /// Whether the ring had flipped then.
+    pub flipped: bool,
     /// The primary of that.
     pub first: usize,
     /// What it knows of each member.
@@ -393,6 +409,8 @@ pub struct State {
     pub writes: [Write; WRITES],
     /// The gainers' agents.
     pub copiers: [Copier; MEMBERS],
+    /// Whether the gainer has been cut at its other source in this step.
+    pub elsewhere: [bool; MEMBERS],
     /// Whether the barrier of the ring's step holds.
     pub barrier: bool,
     /// Who was up when the ring began to be in sync: all of them have to stay so for the flip.
@@ -409,6 +427,8 @@ pub struct State {
     pub old_data: bool,
     /// The key is on somebody's list to be compared.
     pub suspect: bool,
+    /// A copy was given the primary's state while another write had reached only one of the two.
+    pub mixed: bool,
 }
 
 impl fmt::Debug for State {
@@ -460,6 +480,8 @@ pub enum Action {
     GiveUpOn(usize, usize, bool),
     /// A client has probed a member that owes it an answer, and read `/ring`: what becomes of that part.
     Resolve(usize, usize),
+    /// A client gives a copy that refused what the primary has executed the primary's state.
+    Repair(usize, usize),
     /// A client has heard of all: arbitration, wait, acknowledgement.
     Finish(usize),
     /// A stuck command is executed after all.
@@ -494,6 +516,8 @@ pub enum Action {
     PauseEnds(usize),
     /// The agent has nothing left to copy: ends the pause and reports.
     EndCut(usize),
+    /// The agent has cut its member at its other source, as far as other keys go.
+    CutElsewhere(usize),
     /// The agent has lost its source or its target.
     LoseCopy(usize),
     /// The mover: still → filling.
@@ -578,6 +602,7 @@ impl World {
         for member in 0..MEMBERS {
             actions.push(Action::Execute(write, member));
             actions.push(Action::Resolve(write, member));
+            actions.push(Action::Repair(write, member));
             if self.faults > 0 || self.start != Start::Still {
                 actions.push(Action::GiveUpOn(write, member, false));
                 actions.push(Action::GiveUpOn(write, member, true));
@@ -614,6 +639,9 @@ impl World {
             Action::EndCut(member),
             Action::LoseCopy(member),
         ]);
+        if self.two_sources {
+            actions.push(Action::CutElsewhere(member));
+        }
         if !self.has(Ingredient::Atomicity) {
             actions.push(Action::PauseLate(member));
         }
@@ -629,6 +657,7 @@ impl World {
             Action::Swallow(write, at, fault) => self.swallow(state, write, at, fault),
             Action::GiveUpOn(write, at, stuck) => self.give_up_on(state, write, at, stuck),
             Action::Resolve(write, at) => self.resolve(state, write, at),
+            Action::Repair(write, at) => self.repair(state, write, at),
             Action::Finish(write) => self.finish(state, write),
             Action::Land => self.land(state),
             Action::Happen(fault) => self.happen(state, fault),
@@ -646,6 +675,7 @@ impl World {
             Action::PauseLate(member) => self.pause_late(state, member),
             Action::PauseEnds(member) => self.pause_ends(state, member),
             Action::EndCut(member) => self.end_cut(state, member),
+            Action::CutElsewhere(member) => self.cut_elsewhere(state, member),
             Action::LoseCopy(member) => self.lose_copy(state, member),
             Action::Fill => self.fill(state),
             Action::SetGates(one) => self.set_gates(state, one),
@@ -691,6 +721,7 @@ impl World {
             servers: [0, 1, 2, 3].map(server),
             writes: [Write::WAITING; WRITES],
             copiers: [Copier::OFF; MEMBERS],
+            elsewhere: [false; MEMBERS],
             barrier: false,
             sources: [false; MEMBERS],
             decided: false,
@@ -699,6 +730,7 @@ impl World {
             faults: self.faults,
             old_data: false,
             suspect: false,
+            mixed: false,
         };
         if let Start::Fenced(member) = self.start {
             let _room = state.publish(|ring| ring.members[member].standing = Standing::Down);
@@ -714,6 +746,7 @@ impl Write {
         view: Topology::NONE,
         step: 0,
         phase: Phase::Still,
+        flipped: false,
         first: 0,
         parts: [Part::None; MEMBERS],
         generations: [0; MEMBERS],

@@ -34,7 +34,6 @@ const NEEDS: &[Need] = &[
     need("exists", GATE, &[OWN_GATE]),
     need("hget", GATE, &[OWN_GATE, "none"]),
     need("hmget", GATE, &[OWN_GATE, "none"]),
-    need("hsetnx", GATE, &[OWN_GATE, "none", "0"]),
     need("hset", GATE, &[OWN_GATE, "none", "0"]),
     need("set", GATE, &[OWN_TOPOLOGY, ""]),
     need("del", GATE, &[OWN_CUT]),

@@ -71,6 +71,8 @@ pub(super) struct Gatekeeper {
     within: Duration,
     pub(super) doors: Doors,
     hands: Option<Hands>,
+    /// What is to be put back.
+    raised: Option<room::Raised>,
     able: bool,
 }
 
@@ -113,7 +115,7 @@ impl Gatekeeper {
     pub(super) fn new(connector: Connector, address: Address, id: &NodeId, within: Duration) -> Gatekeeper {
         let doors = Arc::new(watch::channel(Door::Unknown).0);
         let (name, fills) = (format!("{AGENTS}gate:{id}"), fills_of(id));
-        Gatekeeper { connector, address, name, fills, within, doors, hands: None, able: false }
+        Gatekeeper { connector, address, name, fills, within, doors, hands: None, raised: None, able: false }
     }
 
     /// Whether the server has ever let this agent do it.
@@ -162,11 +164,13 @@ impl Gatekeeper {
     /// Makes room in a server that others are cut from, and takes it back when that is over. A move can do without.
     pub(super) async fn room(&mut self, db: i64, wanted: bool) {
         let within = self.within;
+        let mut raised = self.raised.take();
         let done = match self.hands(db).await {
-            Ok(server) if wanted => room::make(server, within).await,
-            Ok(server) => room::put_back(server, within).await,
+            Ok(server) if wanted => room::make(server, &mut raised, within).await,
+            Ok(server) => room::put_back(server, &mut raised, within).await,
             Err(failure) => Err(failure),
         };
+        self.raised = raised;
         if let Err(failure) = done {
             tracing::debug!(%failure, "the server's memory limit is not as it should be");
             if !matches!(failure, Failure::Answered(_)) {

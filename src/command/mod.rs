@@ -31,7 +31,7 @@ pub use effect::{Carried, Expect, Unreadable, at_its_place, effect, keys_of, pro
 pub use index::{lookup, lookup_sub, resolve};
 pub use keys::{Key, NoKeys, keys};
 pub use member::on_member;
-pub use own::{OWN_AHEAD, OWN_CUT, OWN_FLUSHES, OWN_GATE, OWN_KEYS, OWN_SUSPECTS, OWN_TOPOLOGY};
+pub use own::{OWN_AHEAD, OWN_CUT, OWN_FLUSHES, OWN_GATE, OWN_KEYS, OWN_ROOM, OWN_SUSPECTS, OWN_TOPOLOGY};
 pub use refusal::{Refusal, RefusalKind};
 pub use request::{
     Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, argument, arguments, cursor, name, plan, with_cursor,

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use futures_util::future::{Either, join_all};
 use redis::{Pipeline, Value};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::copies::{Other, Said, Settled};
 use super::fence::{self, Miss, Missed, Ruling, Why};
@@ -26,7 +27,7 @@ use super::wire::{Answered, Form, Shape, transaction};
 use super::write::because;
 use super::{Core, InStep, boxed, gated, groups, report};
 use crate::command::{self, Carried, Expect};
-use crate::error::{Error, ErrorKind, Outcome};
+use crate::error::{Error, ErrorKind, Outcome, Retry};
 use crate::node::{Fault, Link};
 use crate::placement::{MemberIndex, NodeId, Token};
 use crate::policy::Unfenced;
@@ -78,9 +79,10 @@ impl Ended {
     }
 
     /// Gives the copies the state of the keys of what could not be told.
-    async fn told(mut self, core: &Arc<Core>, snapshot: &InStep) -> Ended {
+    async fn told(mut self, core: &Arc<Core>, end: &End) -> Ended {
         for key in std::mem::take(&mut self.untold) {
-            if let Err(error) = Box::pin(groups::copy_state_of(core, snapshot.clone(), vec![key])).await {
+            if let Err(error) = Box::pin(end.copy_state(core, &key)).await {
+                core.suspect(vec![key]);
                 let error = error.with_outcome(Outcome::Unknown);
                 self.done.iter_mut().for_each(|done| *done = Done::Failed(error.clone()));
             }
@@ -100,6 +102,26 @@ struct End {
 }
 
 impl End {
+    /// Gives the copies the state of a key. Where a primary that fails is taken out, the next one has nothing of what is to be
+    /// copied, and its state must not pass for it.
+    async fn copy_state(&self, core: &Arc<Core>, key: &[u8]) -> Result<(), Error> {
+        let (snapshot, keys) = (self.snapshot.clone(), vec![key.to_vec()]);
+        if core.fences.is_none() {
+            return groups::copy_state_of(core, snapshot, keys).await;
+        }
+        let primary = &self.snapshot.topology().member(self.owners.primary()).id;
+        if groups::copy_state_from(core, snapshot, keys, primary).await? {
+            return Ok(());
+        }
+        core.counters.unknown_writes.add_one();
+        Err(Error::new(
+            ErrorKind::Disconnected,
+            format!("{primary} alone knows what {} did, and has not told", self.command),
+        )
+        .with_retry(Retry::Never)
+        .with_hint("read the key before trying again"))
+    }
+
     /// Sees to those who missed some of it, or answered otherwise, before the caller is told.
     async fn seen_to(self, core: &Arc<Core>, mut ended: Ended) -> Ended {
         let has_written = |(step, done): &(&Step, &mut Done)| {
@@ -129,10 +151,11 @@ impl End {
     /// Whose answers count where they differ.
     async fn decide(&self, core: &Arc<Core>, ended: &mut Ended, token: Token) {
         let copies = || ended.others.iter().map(|other| other.copy);
-        let moves = !fence::step_is_over(core, &self.snapshot, copies(), token).await;
+        let heir = fence::heir(&self.snapshot, copies(), token);
+        let moves = heir.is_some() && !fence::step_is_over(core, &self.snapshot).await;
         let ruling = if !moves {
             let asked: Vec<MemberIndex> = self.owners.all().iter().copied().chain(copies()).collect();
-            fence::arbitrate(core, &self.snapshot, &asked, token).await
+            fence::arbitrate(core, &self.snapshot, &asked, heir, token).await
         } else {
             Ruling::Unsure(Error::new(ErrorKind::Timeout, "the ring moves, and does not come to an end of its step"))
         };
@@ -256,7 +279,7 @@ impl Batch {
                 Poll::Ready(ended) => ended,
                 Poll::Pending => running.await,
             };
-            let ended = ended.told(&core, &end.snapshot).await;
+            let ended = ended.told(&core, &end).await;
             if ended.misses.is_empty() && ended.others.is_empty() && !end.snapshot.is_unsettled() {
                 return ended;
             }
@@ -296,6 +319,7 @@ impl Batch {
                 place.turn().await;
             }
         }
+        let sent = Instant::now();
         let replies = {
             let link = self.primary();
             let mut sending = pin!(async {
@@ -368,6 +392,14 @@ impl Batch {
             drop(places);
             Settled::default()
         } else {
+            for place in &places {
+                place.turn().await;
+            }
+            if self.has_lost_its_primary(&groups, sent).await {
+                drop(places);
+                let why = "it was taken out of the ring before its copies had what it did";
+                return self.lost(&Fault::Lost((redis::ErrorKind::Io, why).into())).await;
+            }
             self.carry(&tokens, places, &carried, &groups, gained).await
         };
         // Another process may have written the copy between the dump and its arrival, and no reply would tell.
@@ -375,6 +407,17 @@ impl Batch {
             self.core.look_later(step.written());
         }
         self.end(answered, aborted, untold, &again, settled)
+    }
+
+    /// Whether a state that is to be sent is that of a primary which counts no more: whoever is it now may have been written
+    /// since, and a state overwrites everything. `groups` says how many commands the copies get of each step.
+    async fn has_lost_its_primary(&self, groups: &[usize], sent: Instant) -> bool {
+        if !self.steps.iter().zip(groups).any(|(step, count)| *count > 0 && step.copies_state()) {
+            return false;
+        }
+        // To ask ZooKeeper each time would make it part of every script.
+        let late = sent.elapsed() >= self.core.options.connect.timeouts.probe;
+        fence::is_out(&self.core, &self.snapshot, self.owners.primary(), late).await
     }
 
     /// Sends the primary and the copies the same at the same time: nobody stands in line for these keys, and what all
@@ -548,7 +591,7 @@ impl Batch {
             Ok(false)
         } else {
             let member = self.snapshot.topology().member(primary);
-            fence::counts_no_more(&self.core, &member.id, member.generation).await
+            fence::counts_no_more(&self.core, &self.snapshot, &member.id, member.generation).await
         };
         let gone = matches!(asked, Ok(true));
         let mut dependent: HashSet<u32> = HashSet::new();

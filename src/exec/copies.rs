@@ -101,7 +101,7 @@ impl Batch {
         }
     }
 
-    /// Sends the copies what they get, and looks at what they say. `groups` says how many commands that is of each step,
+    /// Sends the copies what they get when it is its turn, and looks at what they say. `groups` says how many commands that is of each step,
     /// and `gained` which steps members get that gain keys.
     pub(super) async fn carry(
         &self,
@@ -111,9 +111,6 @@ impl Batch {
         groups: &[usize],
         gained: Vec<Gained>,
     ) -> Settled {
-        for place in &places {
-            place.turn().await;
-        }
         let message = self.message(carried, groups);
         let parts = gained.into_iter().map(|gained| (gained.by, self.part(carried, groups, &gained.steps)));
         let parts: Vec<(MemberIndex, Message<'_>)> = parts.filter(|(_, message)| !message.carried.is_empty()).collect();

@@ -193,7 +193,8 @@ impl Core {
         let scripts = Arc::<Scripts>::default();
         let reloading =
             reload::keep_loaded(Arc::clone(&snapshot), Arc::clone(&changed), Arc::clone(&scripts), write_ms);
-        let suspects = Arc::new(Suspects::new(connect.timeouts.write));
+        let write = connect.timeouts.write;
+        let suspects = Arc::new(Suspects::new(if arbiter.is_some() { write.saturating_mul(2) } else { write }));
         let tales = arbiter.as_ref().map(|_| Arc::new(Tales::new(connect.timeouts.write)));
         let by = connect.naming.client().unwrap_or("a client").to_owned();
         let fences = arbiter.map(|arbiter| Fences::new(arbiter, by, options.unfenced));

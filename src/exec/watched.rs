@@ -244,7 +244,7 @@ impl Watched {
             Err(Fault::Full) => return Err(Error::new(ErrorKind::Timeout, "too many requests wait")),
             // The copies have nothing of it: the caller starts over, as if a key had changed, at the primary of now. Unless they
             // were given the state of its keys meanwhile, in which it may be: on what connections, no order tells.
-            Err(_) if self.counts_no_more().await && self.core.states.count(self.token) == states => {
+            Err(_) if self.counts_no_more(&snapshot).await && self.core.states.count(self.token) == states => {
                 return Ok(Value::Nil);
             }
             Err(fault) => {
@@ -273,9 +273,9 @@ impl Watched {
         Ok(reply)
     }
 
-    /// Whether whatever the member has done counts no more.
-    async fn counts_no_more(&self) -> bool {
-        fence::counts_no_more(&self.core, &self.member, self.generation).await.unwrap_or(false)
+    /// Whether whatever the member has done in this snapshot counts no more.
+    async fn counts_no_more(&self, sent: &InStep) -> bool {
+        fence::counts_no_more(&self.core, sent, &self.member, self.generation).await.unwrap_or(false)
     }
 
     /// Gives the copies what was written: those of the ring that it was executed under, though another one may have come
@@ -304,8 +304,8 @@ impl Watched {
             match replies {
                 Some(replies) if replies.get(2) == Some(&Value::Nil) => {}
                 Some(_) => return Ok(Copied::Yes),
-                None if have_it && self.counts_no_more().await => return Ok(Copied::Yes),
-                None if self.counts_no_more().await && self.core.states.count(self.token) == states => {
+                None if have_it && self.counts_no_more(snapshot).await => return Ok(Copied::Yes),
+                None if self.counts_no_more(snapshot).await && self.core.states.count(self.token) == states => {
                     return Ok(Copied::No);
                 }
                 None => {

@@ -223,7 +223,7 @@ impl Write {
     /// Whose answer counts of those that differ.
     async fn decided(&self, replies: Vec<(MemberIndex, Value)>, keys: &[Vec<u8>]) -> Result<RedisResult<Value>, Again> {
         let asked: Vec<MemberIndex> = replies.iter().map(|(owner, _)| *owner).collect();
-        let ruling = fence::arbitrate(&self.core, &self.snapshot, &asked, self.token).await;
+        let ruling = fence::arbitrate(&self.core, &self.snapshot, &asked, None, self.token).await;
         let core = &self.core;
         let did_nothing = |value: &Value| is_error(value) || self.no_effect.shown_by(value);
         let refused = replies.iter().skip(1).any(|(_, value)| did_nothing(value));
@@ -295,7 +295,7 @@ impl Write {
             match last.stuck.take() {
                 Some(Stuck::Unanswered(primary, fault)) => {
                     let member = self.snapshot.topology.member(primary);
-                    let asked = fence::counts_no_more(&self.core, &member.id, member.generation).await;
+                    let asked = fence::counts_no_more(&self.core, &self.snapshot, &member.id, member.generation).await;
                     if asked.as_ref().is_ok_and(|no_more| *no_more) {
                         deadline = self::deadline(&self.core);
                     } else {

@@ -1,10 +1,10 @@
 //! A write that misses an owner, and who may still read that owner.
 
-use redis_ring_models::check::FRESH;
+use redis_ring_models::check::{FRESH, REPLIES};
 use redis_ring_models::run::until_broken;
 use redis_ring_models::world::{Fault, Ingredient, P, Q, Start, Wait, World};
 
-use super::{INCR_INCR, LOCKS, POPS, SET_DEL, SETS, holds, needs, with};
+use super::{DEL_LOCKS, INCR_INCR, LOCKS, POPS, SET_DEL, SETS, holds, needs, with};
 
 const fn steady(possible: &'static [Fault]) -> World {
     World { possible, faults: 1, ..World::STEADY }
@@ -38,6 +38,13 @@ fn who_finds_a_member_fenced_a_moment_ago_waits_as_well() {
 #[test]
 fn a_dependent_write_sent_again_to_a_living_server_runs_twice() {
     needs(with(INCR_INCR, steady(&[Fault::Stop(P)])), Ingredient::FenceBeforeRepeat, FRESH);
+}
+
+#[test]
+fn a_del_that_runs_again_may_set_free_what_somebody_took_in_between() {
+    let world = steady(&[Fault::Stop(P)]);
+    let report = until_broken(World { strict: true, ..with(DEL_LOCKS, world) }, REPLIES);
+    assert!(report.breaks(REPLIES), "documented as what remains");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod chance;
 mod faults;
 mod fences;
 mod moves;
@@ -28,6 +29,8 @@ const POPS: &[Op] = &[op(Command::Incr), op(Command::Pop)];
 const SETS: &[Op] = &[op(Command::Set), then(Command::Set, 0)];
 const SET_DEL: &[Op] = &[op(Command::Set), then(Command::Del, 0)];
 const DEL_LOCK: &[Op] = &[op(Command::Del), op(Command::SetNx)];
+const SET_LOCK: &[Op] = &[op(Command::Set), op(Command::SetNx)];
+const DEL_LOCKS: &[Op] = &[op(Command::Del), op(Command::SetNx), op(Command::SetNx)];
 
 /// All promises hold in every state, and the scenario can get to its end.
 fn holds(what: &str, world: World) {

@@ -4,7 +4,7 @@ use redis_ring_models::check::{AGREE, FRESH, REPLIES};
 use redis_ring_models::run::until_broken;
 use redis_ring_models::world::{Ingredient, M, N, World};
 
-use super::{DEL_LOCK, INCR_INCR, LOCKS, POPS, SET_DEL, SETS, holds, needs, with};
+use super::{DEL_LOCK, INCR_INCR, LOCKS, POPS, SET_DEL, SET_LOCK, SETS, holds, needs, with};
 
 /// Invalidations take time, gates are set one by one, pauses may run out.
 const FINE: World = World { fine: true, slow_cut: true, ..World::CHANGE };
@@ -36,6 +36,15 @@ fn two_gainers_may_take_the_place_of_both_owners() {
     for ops in [INCR_INCR, LOCKS, SETS] {
         holds("two gainers", with(ops, World { after: &[M, N], ..World::CHANGE }));
     }
+}
+
+#[test]
+fn who_gains_from_two_sources_is_cut_at_both() {
+    let world = World { two_sources: true, ..World::CHANGE };
+    for ops in [INCR_INCR, SETS] {
+        holds("two sources", with(ops, world));
+    }
+    needs(with(SETS, world), Ingredient::EverySource, FRESH);
 }
 
 #[test]
@@ -96,6 +105,12 @@ fn a_copy_made_before_the_barrier_of_a_new_filling_meets_writes_of_the_old_one()
 }
 
 #[test]
+fn a_gainer_that_goes_on_from_a_broken_cut_is_given_a_write_twice() {
+    let world = World { after: &[M, N], slow_cut: true, last_step: 7, ..World::CHANGE };
+    needs(with(INCR_INCR, world), Ingredient::CopyAgain, FRESH);
+}
+
+#[test]
 fn without_arbitration_a_lock_has_two_holders_across_a_flip() {
     needs(with(LOCKS, World::CHANGE), Ingredient::Arbitration, REPLIES);
 }
@@ -114,6 +129,14 @@ fn a_reply_that_was_overruled_leaves_its_effect_behind_unless_the_key_is_compare
 fn a_reply_of_an_older_generation_is_nobodys_any_more() {
     let world = World { kills: true, last_step: 6, ..World::RETURN };
     needs(with(LOCKS, world), Ingredient::ReplyOfGeneration, REPLIES);
+}
+
+#[test]
+fn a_copy_that_is_repaired_beside_a_blind_write_may_be_old_until_the_key_is_compared() {
+    let world = World { strict: true, ..World::STEADY };
+    let report = until_broken(World { ops: SET_LOCK, empty: true, ..world }, FRESH);
+    assert!(report.breaks(FRESH), "documented as what remains");
+    holds("repaired", World { ops: SET_LOCK, empty: true, blind: true, strict: false, ..world });
 }
 
 #[test]

@@ -157,6 +157,18 @@ impl Operator {
         .await;
     }
 
+    /// A fence.
+    pub async fn take_out(&self, member: &str) {
+        let member = id(member);
+        let lives = self.store.snapshot().await.expect("records").members;
+        self.change(|change| {
+            let mut record = lives[&member].record.clone().expect("a record");
+            record.state = State::Down.as_str().to_owned();
+            change.put(&member, record);
+        })
+        .await;
+    }
+
     /// Waits until these clients know the newest step, and are connected to all who are in use.
     pub async fn until(&self, clients: &[&RingClient]) {
         for client in clients {

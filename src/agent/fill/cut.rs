@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a shorter pause is worth trying for.
 const CLOSE: Duration = Duration::from_millis(500);
 
+/// What a large key that is copied in the pause is taken to take, of what it took before; and the streams that are compared.
+const SPARE: (u32, f64) = (2, 1.3);
+
 /// Between two looks at the lock.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -100,12 +103,21 @@ impl Work<'_> {
             let (small, large) = self.behind();
             let bound = if began.elapsed() < CLOSE { pause } else { PAUSES.1 };
             if self.is_quiet() && small <= bound / 4 {
-                let rest = large.saturating_add(self.streams.behind()).saturating_mul(2);
-                let needed = (small * 4).saturating_add(rest).clamp(pause, PAUSES.1.max(pause));
-                if needed > pause {
-                    tracing::info!(?needed, "much changes: writers may be held up for longer");
+                let rest = (large.saturating_mul(SPARE.0)).saturating_add(self.streams.behind().mul_f64(SPARE.1));
+                let needed = (small * 4).saturating_add(rest).max(pause);
+                if needed <= PAUSES.1 {
+                    if needed > pause {
+                        tracing::info!(?needed, "much changes: writers may be held up for longer");
+                    }
+                    return Ok(needed);
                 }
-                return Ok(needed);
+                // It may hold still in a moment. If not, nobody is held up for what cannot succeed.
+                if Instant::now() >= until {
+                    let took = rest.as_millis();
+                    let why =
+                        format!("large keys that change, or many streams, take {took} ms, too long to hold up writers");
+                    return Err(Failed::NotYet(why));
+                }
             }
             if Instant::now() >= until {
                 return Err(Failed::NotYet("keys change faster than they can be copied".to_owned()));
@@ -113,7 +125,8 @@ impl Work<'_> {
             if self.has_work(Haste::Small) {
                 self.turn(Haste::Small).await?;
             } else {
-                self.wait_for_large(until).await?;
+                self.wait_for_large(until.min(Instant::now() + AGAIN)).await?;
+                self.look_around(Haste::Small).await?;
             }
         }
     }

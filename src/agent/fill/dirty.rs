@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Gains;
+use super::compare::Print;
 use crate::command::{OWN_GATE, RESERVED};
 
 /// The name of a key.
@@ -22,7 +23,7 @@ const OVERHEAD: usize = 80;
 const REST: u32 = 10;
 
 /// What a large key is taken to take until it was copied once.
-const UNKNOWN: Duration = Duration::from_secs(3600);
+pub(super) const UNKNOWN: Duration = Duration::from_secs(3600);
 
 /// The changed keys, each once.
 ///
@@ -116,12 +117,12 @@ impl Dirty {
 
     /// Those of the keys that are not known to be large. The others are left to who copies such keys: two of them, side by
     /// side, could bring an older value after a newer one.
-    pub(super) fn leave_large(&self, keys: Vec<Key>) -> Vec<Key> {
+    pub(super) fn leave_large(&self, keys: Vec<(Key, Print)>) -> Vec<(Key, Print)> {
         let mut state = self.state();
         if state.large.is_empty() {
             return keys;
         }
-        let small = |key: &Key| match state.large.get_mut(key) {
+        let small = |(key, _): &(Key, Print)| match state.large.get_mut(key) {
             Some(large) => {
                 large.dirty = true;
                 false
@@ -144,9 +145,9 @@ impl Dirty {
     }
 
     /// As if these had not changed: only for [`Without::Order`](super::Without::Order).
-    pub(super) fn forget(&self, keys: &[Key]) {
+    pub(super) fn forget(&self, keys: &[(Key, Print)]) {
         let mut state = self.state();
-        for key in keys {
+        for (key, _) in keys {
             if state.queued.remove(key) {
                 state.queue.retain(|other| other != key);
                 state.bytes -= key.len() + OVERHEAD;
@@ -164,14 +165,14 @@ impl Dirty {
         self.news.notify_one();
     }
 
-    /// Takes out a large key that has rested, or, `at_once`, any.
-    pub(super) fn take_large(&self, at_once: bool) -> Option<Key> {
+    /// Takes out a large key that has rested, or, `at_once`, any; and says whether it was never copied before.
+    pub(super) fn take_large(&self, at_once: bool) -> Option<(Key, bool)> {
         let mut state = self.state();
         let now = Instant::now();
         let fit = |large: &Large| large.dirty && !large.busy && (at_once || large.due <= now);
         let (key, large) = state.large.iter_mut().find(|(_, large)| fit(large))?;
         (large.dirty, large.busy) = (false, true);
-        Some(Arc::clone(key))
+        Some((Arc::clone(key), large.took == UNKNOWN))
     }
 
     /// A large key was copied, or tried to.
@@ -299,14 +300,14 @@ mod tests {
         push(&dirty, &["k"]);
         let key = dirty.take(1).remove(0);
         dirty.mark_large(Arc::clone(&key));
-        assert_eq!(dirty.take_large(false).as_ref(), Some(&key));
+        assert_eq!(dirty.take_large(false), Some((key.clone(), true)));
         push(&dirty, &["k"]);
         assert_eq!((dirty.queued(), dirty.take_large(true)), (0, None), "it is being copied");
         dirty.large_was_copied(&key, Duration::from_millis(100));
         assert_eq!(dirty.take_large(false), None);
         assert_eq!(dirty.behind(), (1, Duration::from_millis(100)));
         tokio::time::advance(Duration::from_millis(1001)).await;
-        assert_eq!(dirty.take_large(false), Some(key.clone()));
+        assert_eq!(dirty.take_large(false), Some((key.clone(), false)));
         dirty.is_small_now(&key);
         assert_eq!((dirty.queued(), dirty.take_large(true)), (1, None));
     }

@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::compare::Print;
 use super::cut::Failed;
-use super::dirty::{Dirty, Key};
+use super::dirty::{Dirty, Key, UNKNOWN};
 use super::find::Finder;
 use super::large::{Outcome, Pieces};
 use super::pace::Pace;
@@ -29,6 +30,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// What has changed is little if it can be copied in so long, and much from the second on.
 const BEHIND: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
 
+/// Large keys that change all the time and take longer than that cannot be copied within a pause.
+const HOT: Duration = Duration::from_millis(PAUSES.1.as_millis() as u64 / 2);
+
 /// What the task of a copier has.
 pub(super) struct Engine {
     pub(super) source: Endpoint,
@@ -39,6 +43,9 @@ pub(super) struct Engine {
     pub(super) progress: watch::Sender<Progress>,
     pub(super) requests: mpsc::Receiver<Request>,
 }
+
+/// A large key, how long copying it took without pauses, and how it ended.
+type Copied = (Key, Duration, Result<Outcome, Trouble>);
 
 /// A cut that is asked for.
 pub(super) struct Request {
@@ -123,14 +130,16 @@ pub(super) struct Work<'a> {
     pub(super) dirty: Arc<Dirty>,
     pace: Arc<Pace>,
     finder: Finder,
-    /// Found, and not looked at yet.
+    /// Found, and not compared yet.
     found: VecDeque<Key>,
+    /// And not looked at yet, with what the target has.
+    compared: VecDeque<(Key, Print)>,
     /// Taken out of `dirty`, and not looked at yet, for there were too many bytes before them.
     again: VecDeque<Key>,
     /// Looked at, and not written yet.
     writing: Vec<(Key, Looked)>,
     /// The large key that is being copied.
-    large: JoinSet<(Key, Duration, Result<Outcome, Trouble>)>,
+    large: JoinSet<Copied>,
     pub(super) streams: Streams,
     /// How many changed keys belong to this round of following, and when the next one begins.
     round: (usize, Instant),
@@ -169,6 +178,7 @@ impl<'a> Work<'a> {
             finder: Finder::new(),
             pieces: Pieces { source, target, scratch: Arc::from(scratch.as_bytes()), limits },
             found: VecDeque::new(),
+            compared: VecDeque::new(),
             again: VecDeque::new(),
             writing: Vec::new(),
             large: JoinSet::new(),
@@ -198,15 +208,13 @@ impl<'a> Work<'a> {
 
     /// Whether something can be done at once.
     pub(super) fn has_work(&self, haste: Haste) -> bool {
-        let none = self.found.is_empty() && self.again.is_empty() && self.writing.is_empty() && self.finder.is_done();
-        !none
+        !(self.is_found() && self.again.is_empty() && self.writing.is_empty())
             || (self.dirty.queued() > 0 && (haste != Haste::None || self.round.0 > 0 || self.round.1 <= Instant::now()))
     }
 
     /// Whether nothing is under way, and all keys were looked at.
     pub(super) fn is_quiet(&self) -> bool {
-        let all = self.found.is_empty() && self.again.is_empty() && self.writing.is_empty() && self.finder.is_done();
-        all && self.large.is_empty()
+        self.is_found() && self.again.is_empty() && self.writing.is_empty() && self.large.is_empty()
     }
 
     /// How long it will take to copy what has changed: small keys, and large ones.
@@ -234,10 +242,17 @@ impl<'a> Work<'a> {
         let began = Instant::now();
         let (batch, from) = self.batch(haste);
         let writing = std::mem::take(&mut self.writing);
-        let (wrote, find) = (writing.len() as u64, self.found.len() < self.pieces.limits.batch_keys);
+        let most = self.pieces.limits.batch_keys.max(1);
+        let (wrote, find) = (writing.len() as u64, self.found.len() < most);
+        let prints: Vec<Key> = match self.compared.len() < most {
+            true => self.found.drain(..most.min(self.found.len())).collect(),
+            false => Vec::new(),
+        };
+        let compare = self.finder.may_be_there();
         let (pieces, finder, dirty) = (&self.pieces, &mut self.finder, &self.dirty);
-        let (found, looked, bytes) = join!(
+        let (found, printed, looked, bytes) = join!(
             async { if find { finder.find(pieces, dirty).await } else { Ok(Vec::new()) } },
+            async { if compare { pieces.target.prints(&prints, &pieces.limits).await } else { Ok(Vec::new()) } },
             async { if batch.is_empty() { Ok(Vec::new()) } else { pieces.source.look(&batch, &pieces.limits).await } },
             pieces.target.write(writing),
         );
@@ -246,13 +261,23 @@ impl<'a> Work<'a> {
             sleep_until(Instant::now() + ROUND).await;
             self.dirty.forget(&batch);
         }
-        self.found.extend(found?);
+        let (found, printed) = (found?, printed?);
+        let count = if compare { printed.len() } else { prints.len() };
+        let mut prints = prints.into_iter();
+        let printed = printed.into_iter().chain(std::iter::repeat(Print::new()));
+        self.compared.extend(prints.by_ref().take(count).zip(printed));
+        prints.rev().for_each(|key| self.found.push_front(key));
+        self.found.extend(found);
         let (bytes, looked) = (bytes?, looked?);
         let (count, most) = (looked.len(), self.pieces.limits.dirty_bytes);
-        let mut batch = batch.into_iter();
-        for (key, looked) in batch.by_ref().take(count).zip(looked) {
+        let (mut batch, mut same) = (batch.into_iter(), 0);
+        for ((key, _), looked) in batch.by_ref().take(count).zip(looked) {
             match looked {
                 Looked::Large => self.dirty.mark_large(key),
+                Looked::Same(signature) => {
+                    same += 1;
+                    self.streams.looked(&key, signature, most)?;
+                }
                 Looked::Gone => {
                     self.streams.looked(&key, None, most)?;
                     self.writing.push((key, Looked::Gone));
@@ -263,10 +288,10 @@ impl<'a> Work<'a> {
                 }
             }
         }
-        for key in batch.rev() {
+        for found in batch.rev() {
             match from {
-                From::Scan => self.found.push_front(key),
-                From::Change => self.again.push_front(key),
+                From::Scan => self.compared.push_front(found),
+                From::Change => self.again.push_front(found.0),
             }
         }
         if from == From::Change && count > 0 {
@@ -274,33 +299,34 @@ impl<'a> Work<'a> {
         }
         self.report(from, count as u64, bytes);
         if haste == Haste::None {
-            self.pace.spend(wrote, bytes).await;
+            self.pace.spend(wrote + same, bytes).await;
         }
         Ok(())
     }
 
     /// What is looked at next. What changed and what was found take turns, so that neither waits for the other's end.
-    fn batch(&mut self, haste: Haste) -> (Vec<Key>, From) {
+    fn batch(&mut self, haste: Haste) -> (Vec<(Key, Print)>, From) {
         let most = self.pieces.limits.batch_keys.max(1);
         if self.round.0 == 0 && (haste != Haste::None || self.round.1 <= Instant::now()) {
             self.round = (self.dirty.queued(), Instant::now() + ROUND);
         }
         let changed = !self.again.is_empty() || self.round.0 > 0;
-        if changed && (!self.followed || self.found.is_empty()) {
+        if changed && (!self.followed || self.compared.is_empty()) {
             self.followed = true;
             let mut batch: Vec<Key> = self.again.drain(..most.min(self.again.len())).collect();
             let more = self.dirty.take((most - batch.len()).min(self.round.0));
             self.round.0 = (self.round.0 - more.len()).min(self.dirty.queued());
             batch.extend(more);
+            let batch = batch.into_iter().map(|key| (key, Print::new())).collect();
             return (self.dirty.leave_large(batch), From::Change);
         }
         self.followed = false;
-        let batch = self.found.drain(..most.min(self.found.len())).collect();
+        let batch = self.compared.drain(..most.min(self.compared.len())).collect();
         (self.dirty.leave_large(batch), From::Scan)
     }
 
     /// Whether the servers are still there, and what large keys there are to be copied.
-    async fn look_around(&mut self, haste: Haste) -> Result<(), Trouble> {
+    pub(super) async fn look_around(&mut self, haste: Haste) -> Result<(), Trouble> {
         self.pieces.source.lost()?;
         self.pieces.target.lost()?;
         let told = self.dirty.told();
@@ -314,13 +340,14 @@ impl<'a> Work<'a> {
             self.large_is_done(done)?;
         }
         if self.large.is_empty()
-            && let Some(key) = self.dirty.take_large(haste == Haste::All)
+            && let Some((key, first)) = self.dirty.take_large(haste == Haste::All)
         {
             let (pieces, pace) = (self.pieces.clone(), (haste == Haste::None).then(|| Arc::clone(&self.pace)));
+            let compared = first && self.finder.may_be_there() && haste == Haste::None;
             self.large.spawn(async move {
-                let began = Instant::now();
-                let copied = pieces.copy(&key, pace.as_deref()).await;
-                (key, began.elapsed(), copied)
+                let (began, mut rested) = (Instant::now(), Duration::ZERO);
+                let copied = pieces.copy(&key, compared, pace.as_deref(), &mut rested).await;
+                (key, began.elapsed().saturating_sub(rested), copied)
             });
         }
         if haste == Haste::None && self.ticked.elapsed() >= TICK {
@@ -342,10 +369,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    pub(super) fn large_is_done(
-        &mut self,
-        done: Result<(Key, Duration, Result<Outcome, Trouble>), tokio::task::JoinError>,
-    ) -> Result<(), Trouble> {
+    pub(super) fn large_is_done(&mut self, done: Result<Copied, tokio::task::JoinError>) -> Result<(), Trouble> {
         let Ok((key, took, copied)) = done else {
             return Err(Trouble::Again("the copy of a large key was given up".to_owned()));
         };
@@ -377,9 +401,19 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Whether all keys were found and looked at.
+    fn is_found(&self) -> bool {
+        self.found.is_empty() && self.compared.is_empty() && self.finder.is_done()
+    }
+
     fn report(&self, from: From, count: u64, bytes: u64) {
         let (dirty, rate) = (self.dirty.behind().0 as u64, self.pace.rate());
         let total = self.finder.total();
+        let (small, large) = self.behind();
+        let trouble = (self.is_found() && large > HOT && large < UNKNOWN).then(|| {
+            let took = large.as_millis();
+            format!("large keys change all the time and take {took} ms to copy: writers cannot be held up for so long")
+        });
         self.engine.progress.send_modify(|progress| {
             match from {
                 From::Scan => progress.keys_done += count,
@@ -387,14 +421,12 @@ impl<'a> Work<'a> {
             }
             progress.keys_total = total.max(progress.keys_done);
             progress.bytes += bytes;
-            (progress.dirty, progress.rate, progress.trouble) = (dirty, rate, None);
+            (progress.dirty, progress.rate, progress.trouble) = (dirty, rate, trouble);
         });
-        let (small, large) = self.behind();
         let was = *self.engine.state.borrow() == State::CaughtUp;
         let bound = if was { BEHIND.1 } else { BEHIND.0 };
         // What is being written is so all the time where keys change.
-        let all = self.found.is_empty() && self.finder.is_done();
-        let is = (was || all) && small <= bound && large <= PAUSES.1 / 2;
+        let is = (was || self.is_found()) && small <= bound && large <= HOT;
         if is != was {
             self.engine.state.send_replace(if is { State::CaughtUp } else { State::Filling });
         }

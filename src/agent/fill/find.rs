@@ -17,6 +17,8 @@ pub(super) struct Finder {
     gained: u64,
     /// The size of the source when it was begun.
     size: u64,
+    /// Whether the target has had any of what it gains.
+    there: bool,
 }
 
 enum At {
@@ -31,11 +33,16 @@ const LEAST: u64 = 100;
 
 impl Finder {
     pub(super) fn new() -> Finder {
-        Finder { at: At::Target(b"0".to_vec()), seen: 0, gained: 0, size: 0 }
+        Finder { at: At::Target(b"0".to_vec()), seen: 0, gained: 0, size: 0, there: false }
     }
 
     pub(super) fn is_done(&self) -> bool {
         matches!(self.at, At::Done)
+    }
+
+    /// Whether the target may have some of what is found already.
+    pub(super) fn may_be_there(&self) -> bool {
+        self.there
     }
 
     /// An estimate of how many keys there are to be copied.
@@ -57,6 +64,7 @@ impl Finder {
         match &self.at {
             At::Target(cursor) => {
                 let (next, keys) = pieces.target.scan(cursor, count).await?;
+                self.there |= keys.iter().any(|key| dirty.gains(key));
                 let keys = if pieces.limits.lack(Without::Strays) { Vec::new() } else { gained(keys) };
                 let strays = pieces.source.lacks(keys).await?;
                 if next == b"0" {

@@ -7,7 +7,6 @@ use redis::{Value, pipe};
 use tokio::time::Instant;
 
 use super::Endpoint;
-use super::headroom::Headroom;
 use super::source::{Source, connect, micros};
 use crate::agent::server::{Failure, Server};
 use crate::command::{OWN_CUT, OWN_GATE};
@@ -22,9 +21,6 @@ const SAID: Duration = Duration::from_secs(1);
 /// How long what was begun is tried to be taken back, and in between.
 const TAKEN_BACK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(50));
 
-/// For the gate, the buffers of connections, and what else a cut needs.
-const ROOM: u64 = 16 << 20;
-
 /// Takes the lock, or keeps it. Scripts, because over its memory limit a server runs nothing else that writes.
 const LOCK: &str = "#!lua flags=allow-oom
 local holder = redis.call('GET', KEYS[1])
@@ -36,10 +32,15 @@ const UNLOCK: &str = "#!lua flags=allow-oom
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
 
+/// Takes the gainer's name out of the gate, if it stands there for the step that it was written for. What is sent again, or
+/// comes late out of a connection that hung, must not take back a later cut.
+const UNNAME: &str = "#!lua flags=allow-oom
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 0";
+
 /// The lock, and what is done under it. Dropped before [`Hold::stands`], all of it is taken back.
 pub(super) struct Hold {
     parts: Parts,
-    headroom: Option<Headroom>,
     paused: Option<Paused>,
     armed: bool,
 }
@@ -60,6 +61,8 @@ struct Paused {
     /// The source's clock when it began, where it answered.
     clock: Option<i64>,
     time: Duration,
+    /// What the gate names the gainer for.
+    step: u64,
     /// Whether the source was told that it is over.
     over: bool,
 }
@@ -79,7 +82,7 @@ impl Hold {
         let holder = format!("{member} {:016x}", fastrand::u64(..));
         let parts = Parts { source: Arc::clone(source), at: at.clone(), field: format!("cut:{member}"), holder };
         // Made first: a lock whose answer is lost is given back as well.
-        let hold = Hold { parts, headroom: None, paused: None, armed: true };
+        let hold = Hold { parts, paused: None, armed: true };
         if hold.lock().await? {
             return Ok(Some(hold));
         }
@@ -101,8 +104,6 @@ impl Hold {
     /// Names the gainer in the gate and holds up all writers, in one step of the source.
     pub(super) async fn pause(&mut self, step: u64, time: Duration, really: bool) -> Result<(), NoPause> {
         let none = |failure: Failure| NoPause::None(failure.to_string());
-        // A source that refuses CONFIG may have room.
-        self.headroom = Headroom::raise(&self.parts.source.control, ROOM, SAID).await.unwrap_or(None);
         if !self.lock().await.map_err(none)? {
             return Err(NoPause::None("the lock was lost".to_owned()));
         }
@@ -118,12 +119,12 @@ impl Hold {
             stamp.cmd("CLIENT").arg("PAUSE").arg(time.as_millis() as u64).arg("WRITE");
         }
         let since = Instant::now();
-        self.paused = Some(Paused { since, clock: None, time, over: false });
+        self.paused = Some(Paused { since, clock: None, time, step, over: false });
         match self.parts.source.control.ask_all(&stamp, time).await.map(|mut answers| answers.pop()) {
             Ok(Some(Value::Array(answers))) => {
                 let clock = answers.first().and_then(micros);
                 let refused = answers.iter().any(|answer| matches!(answer, Value::ServerError(_)));
-                self.paused = Some(Paused { since, clock, time, over: false });
+                self.paused = Some(Paused { since, clock, time, step, over: false });
                 if refused || clock.is_none() {
                     return Err(NoPause::Unknown("the source refuses CLIENT PAUSE or the gate".to_owned()));
                 }
@@ -136,7 +137,12 @@ impl Hold {
             }
             Err(Failure::Answered(code)) => {
                 self.paused = None;
-                Err(NoPause::None(format!("the source answers {code}")))
+                Err(NoPause::None(match code.as_str() {
+                    "OOM" | "EXECABORT" => {
+                        "the source is over its memory limit, and its agent makes no room".to_owned()
+                    }
+                    _ => format!("the source answers {code}"),
+                }))
             }
             Err(failure) => Err(NoPause::Unknown(failure.to_string())),
         }
@@ -165,16 +171,10 @@ impl Hold {
         if let Err(failure) = self.say(&release).await {
             tracing::warn!(%failure, "a pause is left to end by itself");
         }
-        let paused = self.paused.as_mut().map_or(Duration::ZERO, |paused| {
+        self.paused.as_mut().map_or(Duration::ZERO, |paused| {
             paused.over = true;
             paused.since.elapsed()
-        });
-        if let Some(headroom) = self.headroom.take()
-            && let Err(failure) = headroom.put_back(&self.parts.source.control, SAID).await
-        {
-            tracing::warn!(%failure, "a server's memory limit was raised and could not be put back");
-        }
-        paused
+        })
     }
 
     /// The cut is made, and somebody knows it.
@@ -189,10 +189,10 @@ impl Hold {
     /// Takes the gainer's name out of the gate, lets the writers go on, and gives back the lock. Returns whether a writer may
     /// have seen the name.
     pub(super) async fn take_back(mut self) -> bool {
-        let (parts, paused, headroom) = (self.parts.clone(), self.paused, self.headroom);
+        let (parts, paused) = (self.parts.clone(), self.paused);
         self.armed = false;
         // A task of its own: half of it would be worse than nothing.
-        tokio::spawn(take_back(parts, paused, headroom)).await.unwrap_or(true)
+        tokio::spawn(take_back(parts, paused)).await.unwrap_or(true)
     }
 }
 
@@ -200,16 +200,15 @@ impl Drop for Hold {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.armed {
-            runtime.spawn(take_back(self.parts.clone(), self.paused, self.headroom));
+            runtime.spawn(take_back(self.parts.clone(), self.paused));
         }
     }
 }
 
 /// See [`Hold::take_back`].
-async fn take_back(parts: Parts, paused: Option<Paused>, headroom: Option<Headroom>) -> bool {
+async fn take_back(parts: Parts, paused: Option<Paused>) -> bool {
     let until = Instant::now() + TAKEN_BACK.0;
     let mut seen = ask_back(&parts.source.control, &parts, paused).await;
-    let mut another = None;
     while seen.is_none() && Instant::now() < until {
         tokio::time::sleep(TAKEN_BACK.1).await;
         if let Ok(server) = connect(&parts.at).await {
@@ -219,26 +218,19 @@ async fn take_back(parts: Parts, paused: Option<Paused>, headroom: Option<Headro
             if server.ask_all(&kill, SAID).await.is_ok() {
                 // By another connection nobody knows what came in between.
                 seen = ask_back(&server, &parts, paused).await.map(|_| paused.is_some());
-                another = Some(server);
             }
         }
     }
     if seen.is_none() && paused.is_some() {
         tracing::warn!(server = %parts.at.address, "a gate may name a gainer whose cut is void; the next step ends that");
     }
-    let server = another.as_ref().unwrap_or(&parts.source.control);
-    if let Some(headroom) = headroom
-        && let Err(failure) = headroom.put_back(server, SAID).await
-    {
-        tracing::warn!(%failure, "a server's memory limit was raised and could not be put back");
-    }
     seen.unwrap_or(paused.is_some())
 }
 
 /// Whether a writer may have seen the gainer's name; none if the source did not answer.
 ///
-/// UNPAUSE and HDEL go out as one message. The writers that were held up go on when the server has done with it, so within
-/// the pause none of them sees the name. The other way round the HDEL would wait for the pause's end, behind them.
+/// UNPAUSE and the scripts go out as one message. The writers that were held up go on when the server has done with it, so
+/// within the pause none of them sees the name. The other way round the scripts would wait for the pause's end, behind them.
 async fn ask_back(server: &Server, parts: &Parts, paused: Option<Paused>) -> Option<bool> {
     let mut back = pipe();
     if let Some(paused) = paused {
@@ -246,11 +238,11 @@ async fn ask_back(server: &Server, parts: &Parts, paused: Option<Paused>) -> Opt
         if !paused.over {
             back.cmd("CLIENT").arg("UNPAUSE");
         }
-        back.cmd("HDEL").arg(OWN_GATE).arg(&parts.field);
+        back.cmd("EVAL").arg(UNNAME).arg(1).arg(OWN_GATE).arg(&parts.field).arg(paused.step);
     }
     back.cmd("EVAL").arg(UNLOCK).arg(1).arg(OWN_CUT).arg(&parts.holder);
     let answers = server.ask_all(&back, SAID).await.ok()?;
-    let Some(Paused { since, clock, time, over }) = paused else { return Some(false) };
+    let Some(Paused { since, clock, time, over, .. }) = paused else { return Some(false) };
     let here = since.elapsed();
     let there = match (clock, answers.first().and_then(micros)) {
         (Some(began), Some(now)) if now >= began => Duration::from_micros((now - began).unsigned_abs()),

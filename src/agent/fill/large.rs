@@ -4,8 +4,10 @@
 //! They are put together under a name of the ring's own, which takes the key's place when it is whole.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value, cmd, pipe};
+use tokio::time::Instant;
 
 use super::dirty::Key;
 use super::pace::Pace;
@@ -36,8 +38,15 @@ pub(super) enum Outcome {
 }
 
 impl Pieces {
-    /// Copies a key; without a `pace` as fast as it goes.
-    pub(super) async fn copy(&self, key: &Key, pace: Option<&Pace>) -> Result<Outcome, Trouble> {
+    /// Copies a key, unless it is `compared` and the target has it; without a `pace` as fast as it goes. How long that had it
+    /// wait is added to `rested`.
+    pub(super) async fn copy(
+        &self,
+        key: &Key,
+        compared: bool,
+        pace: Option<&Pace>,
+        rested: &mut Duration,
+    ) -> Result<Outcome, Trouble> {
         let [kind, memory, expiry] = &self
             .ask_all(
                 pipe()
@@ -60,14 +69,18 @@ impl Pieces {
         if memory <= self.limits.large_bytes {
             return Ok(Outcome::Small);
         }
-        let Some(kind) = Kind::of(kind) else { return self.whole(key).await };
+        let Some(kind) = Kind::of(kind) else { return self.whole(key, compared).await };
         let Some(Value::Int(len)) = self.ask(&cmd(kind.length()).arg(&key[..]).take()).await? else {
             return Ok(Outcome::Changed);
         };
         let len = len.unsigned_abs();
+        let count = self.count(kind, len, memory);
+        if compared && self.is_there(key, (kind, len, expiry), count, pace).await? {
+            return Ok(Outcome::Copied(0, None));
+        }
         let scratch = Scratch { pieces: self, used: true };
         self.target.all(pipe().cmd("UNLINK").arg(&self.scratch[..])).await?;
-        let done = self.put_together(key, kind, len, memory, pace).await?;
+        let done = self.put_together(key, kind, (len, count), pace, rested).await?;
         if !done {
             return Ok(Outcome::Changed);
         }
@@ -82,20 +95,26 @@ impl Pieces {
         Ok(Outcome::Copied(memory, None))
     }
 
+    /// Elements in a piece, by the average, which is all that is known of them.
+    fn count(&self, kind: Kind, len: u64, memory: u64) -> u64 {
+        match kind {
+            Kind::String => self.limits.piece_bytes.max(1),
+            Kind::List | Kind::Set | Kind::Hash | Kind::Sorted => {
+                let each = (memory / len.max(1)).max(1);
+                (self.limits.piece_bytes / each).clamp(1, self.limits.piece_elements.max(1))
+            }
+        }
+    }
+
     /// Copies all pieces to the scratch key. Whether they are as many as there were.
     async fn put_together(
         &self,
         key: &Key,
         kind: Kind,
-        len: u64,
-        memory: u64,
+        (len, count): (u64, u64),
         pace: Option<&Pace>,
+        rested: &mut Duration,
     ) -> Result<bool, Trouble> {
-        let count = match kind {
-            Kind::String => self.limits.piece_bytes.max(1),
-            // By the average, which is all that is known of them.
-            _ => (self.limits.piece_bytes / (memory / len.max(1)).max(1)).clamp(1, self.limits.piece_elements.max(1)),
-        };
         let (mut next, mut seen) = (Some(Start::of(kind)), 0);
         let mut write = kind.make_room(&self.scratch, len);
         loop {
@@ -129,7 +148,9 @@ impl Pieces {
                 write = Some(kind.write(&self.scratch, piece.at, piece.elements));
             }
             if let Some(pace) = pace {
+                let began = Instant::now();
                 pace.spend(elements, bytes as u64).await;
+                *rested += began.elapsed();
             }
         }
     }
@@ -156,10 +177,15 @@ impl Pieces {
     }
 
     /// Copies a key of a type that has no pieces: streams, which are stored in few blocks and dump fast, and modules' types.
-    async fn whole(&self, key: &Key) -> Result<Outcome, Trouble> {
+    async fn whole(&self, key: &Key, compared: bool) -> Result<Outcome, Trouble> {
         let limits = Limits { large_bytes: u64::MAX, ..self.limits.clone() };
-        let looked = self.source.look(std::slice::from_ref(key), &limits).await?.pop();
+        let there = match compared {
+            true => self.target.prints(std::slice::from_ref(key), &limits).await?.pop(),
+            false => None,
+        };
+        let looked = self.source.look(&[(Key::clone(key), there.unwrap_or_default())], &limits).await?.pop();
         match looked {
+            Some(Looked::Same(signature)) => Ok(Outcome::Copied(0, signature)),
             Some(Looked::Value(content)) => {
                 let bytes = content.value.len() as u64;
                 let write = restore(key, &content);
@@ -171,7 +197,7 @@ impl Pieces {
     }
 
     /// An answer; none where the key is of another type than it was.
-    async fn ask(&self, cmd: &Cmd) -> Result<Option<Value>, Trouble> {
+    pub(super) async fn ask(&self, cmd: &Cmd) -> Result<Option<Value>, Trouble> {
         let answer = self.ask_all(pipe().add_command(cmd.clone())).await?.pop();
         Ok(answer.filter(|answer| !matches!(answer, Value::ServerError(_))))
     }
@@ -216,7 +242,7 @@ impl Drop for Scratch<'_> {
 
 /// Types that have pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     String,
     List,
     Set,
@@ -243,7 +269,7 @@ impl Start {
 }
 
 impl Kind {
-    fn of(name: &str) -> Option<Kind> {
+    pub(super) fn of(name: &str) -> Option<Kind> {
         Some(match name {
             "string" => Kind::String,
             "list" => Kind::List,
@@ -254,7 +280,7 @@ impl Kind {
         })
     }
 
-    fn by_cursor(self) -> bool {
+    pub(super) fn by_cursor(self) -> bool {
         match self {
             Kind::String | Kind::List => false,
             Kind::Set | Kind::Hash | Kind::Sorted => true,

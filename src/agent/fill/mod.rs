@@ -17,11 +17,11 @@
 //! [`Limits::dirty_bytes`] for the names of changed keys, as much for those of streams, and about eight times [`Limits::batch_bytes`] plus
 //! [`Limits::large_bytes`] for values on their way, whatever the servers hold.
 
+mod compare;
 mod cut;
 mod dirty;
 mod engine;
 mod find;
-mod headroom;
 mod hold;
 mod large;
 mod pace;
@@ -252,8 +252,8 @@ pub struct Void {
     pub pause: Duration,
 }
 
-/// How long a first try may hold up the source's writers, and the last one.
-pub const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
+/// How long a first try may hold up the source's writers, and the last one: clients give a write two seconds.
+pub const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
 /// Copies what one member gains from one source, until it is dropped.
 pub struct Copier {
@@ -305,9 +305,9 @@ impl Copier {
     /// Makes the exact cut at the source, for this step and this gainer, and ends following.
     ///
     /// Writers at the source are held up for as long as what has changed last is copied, and for `pause` at most, or longer
-    /// where a large key is known to take longer. It begins with the first of [`PAUSES`]; each try that was void says how
-    /// long the next one may take, up to the second. All of it takes some seconds at most. Over `maxmemory`, the source's
-    /// limit is raised meanwhile and put back.
+    /// where a large key is known to take longer; where it takes too long for any pause, none is made. It begins with the first of [`PAUSES`]; each try that was void says how
+    /// long the next one may take, up to the second. All of it takes some seconds at most. A source that is over its
+    /// `maxmemory` cannot be cut: its own agent makes room.
     ///
     /// # Errors
     /// [`CutError`] says what has happened, and what may be done next.

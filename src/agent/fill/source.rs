@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Value, cmd, pipe};
 
+use super::compare::Print;
 use super::dirty::{Dirty, Key};
 use super::{Ended, Endpoint, Limits};
 use crate::agent::server::{Failure, Server};
@@ -12,7 +13,12 @@ use crate::agent::server::{Failure, Server};
 /// Gives the values of keys and names those that are large, and stops where there are many bytes. One step at the server,
 /// so a key that is small when it is asked for is so when it is given. A script, because the other way, which asks for
 /// each key's size first, has a round trip and two commands more. Only `EVAL_RO` is not held up by a pause.
-const LOOK: &str = concat!("#!lua flags=no-writes,allow-oom\n", include_str!("sign.lua"), include_str!("look.lua"));
+const LOOK: &str = concat!(
+    "#!lua flags=no-writes,allow-oom\n",
+    include_str!("sign.lua"),
+    include_str!("print.lua"),
+    include_str!("look.lua")
+);
 
 /// Gives the signatures of streams, and nothing for what is none.
 const SIGN: &str = concat!(
@@ -42,6 +48,8 @@ pub(super) enum Looked {
     Value(Content),
     /// It takes more memory than is copied in one piece.
     Large,
+    /// What the target has; of a stream its signature.
+    Same(Option<Vec<u8>>),
 }
 
 /// What is copied.
@@ -86,26 +94,30 @@ impl Source {
         Ok(Source { control, follow, data, run_id: info.run_id, patience: limits.patience })
     }
 
-    /// What is under these keys, of the first of them at least.
-    pub(super) async fn look(&self, keys: &[Key], limits: &Limits) -> Result<Vec<Looked>, Trouble> {
+    /// What is under these keys, of the first of them at least, unless it is what has this print.
+    pub(super) async fn look(&self, keys: &[(Key, Print)], limits: &Limits) -> Result<Vec<Looked>, Trouble> {
         let mut look = cmd("EVAL_RO");
         look.arg(LOOK).arg(keys.len());
-        for key in keys {
+        for (key, _) in keys {
             look.arg(&key[..]);
         }
         look.arg(limits.large_bytes).arg(limits.batch_bytes);
+        for (_, print) in keys {
+            look.arg(print);
+        }
         let Value::Array(answers) = self.ask(&look).await? else { return Err(nonsense("EVAL_RO")) };
         let mut looked = Vec::with_capacity(keys.len());
         let mut answers = answers.into_iter();
         while let (Some(value), Some(expiry), Some(signature)) = (answers.next(), answers.next(), answers.next()) {
+            let signature = match signature {
+                Value::BulkString(signature) => Some(signature),
+                _ => None,
+            };
             looked.push(match (value, expiry) {
                 (Value::Nil, _) => Looked::Gone,
+                (Value::Int(0), _) => Looked::Same(signature),
                 (Value::Int(_), _) => Looked::Large,
                 (Value::BulkString(value), Value::Int(expiry)) => {
-                    let signature = match signature {
-                        Value::BulkString(signature) => Some(signature),
-                        _ => None,
-                    };
                     // A server says -1 of what never expires and takes 0 for it.
                     Looked::Value(Content { value, expiry: expiry.max(0), signature })
                 }

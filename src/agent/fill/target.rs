@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value, cmd, pipe};
 
+use super::compare::{Print, prints};
 use super::dirty::Key;
-use super::source::{Content, Looked, Trouble, connect, scanned};
+use super::source::{Content, Looked, Trouble, connect, scanned, strings};
 use super::{Ended, Endpoint, Limits};
 use crate::agent::server::{Failure, Server};
 
@@ -38,7 +39,7 @@ impl Target {
                 Looked::Gone => {
                     writes.cmd("UNLINK").arg(&key[..]);
                 }
-                Looked::Large => {}
+                Looked::Large | Looked::Same(_) => {}
             }
         }
         // Half of the memory is in the pipeline now.
@@ -47,6 +48,23 @@ impl Target {
             self.all(&writes).await?;
         }
         Ok(bytes)
+    }
+
+    /// The prints of the first of these keys at least.
+    pub(super) async fn prints(&self, keys: &[Key], limits: &Limits) -> Result<Vec<Print>, Trouble> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ask = prints(keys, limits.large_bytes, limits.batch_bytes);
+        let answer = self.answers(pipe().add_command(ask)).await?.pop();
+        let known = answer.and_then(strings).filter(|prints| !prints.is_empty());
+        known.ok_or_else(|| refused("it gives no answer to EVAL_RO that can be understood"))
+    }
+
+    /// What it answers, where none may be an error.
+    pub(super) async fn answers(&self, cmds: &Pipeline) -> Result<Vec<Value>, Trouble> {
+        let answers = self.server.ask_all(cmds, self.patience).await.map_err(trouble)?;
+        answers.into_iter().map(|answer| answer.extract_error().map_err(Failure::of).map_err(trouble)).collect()
     }
 
     /// Runs all of these, none of which may fail.

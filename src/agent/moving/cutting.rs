@@ -36,8 +36,11 @@ pub(super) struct Cuts {
 
 /// Sources whose writers are held up at the same time.
 const TOGETHER: usize = 4;
-/// Before a source is asked again that was not ready.
-const AGAIN: Duration = Duration::from_millis(20);
+/// Before a source is asked again that was not ready: twice as long each time. A try may take two seconds of work.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// Before it is asked again after a cut that was void and has held up its writers: twice as long each time, so that a cut
+/// which never succeeds costs ever less of their time.
+const AFTER_VOID: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 impl Cutting {
     pub(super) fn start(copiers: Vec<(NodeId, Arc<Copier>)>, step: u64, me: NodeId) -> Cutting {
@@ -52,8 +55,9 @@ impl Cutting {
 
 async fn cut(source: NodeId, copier: Arc<Copier>, step: u64, me: &NodeId, tell: &watch::Sender<Cuts>) {
     let mut pause = PAUSES.0;
+    let (mut again, mut after_void) = (AGAIN.0, AFTER_VOID.0);
     loop {
-        let trouble = match copier.cut(step, me, pause).await {
+        let (trouble, wait) = match copier.cut(step, me, pause).await {
             Ok(cut) => {
                 let held_up = cut.paused.as_millis();
                 tracing::info!(%source, member = %me, step, held_up, keys = cut.keys, "the exact cut is made");
@@ -62,11 +66,12 @@ async fn cut(source: NodeId, copier: Arc<Copier>, step: u64, me: &NodeId, tell: 
                 });
                 return;
             }
-            Err(CutError::NotYet(why)) => why,
+            Err(CutError::NotYet(why)) => (why, doubled(&mut again, AGAIN.1)),
             Err(CutError::Void(void)) if !void.seen => {
                 pause = void.pause;
-                tracing::info!(%source, member = %me, step, why = void.reason, "a cut is void, and is tried again");
-                void.reason
+                let wait = doubled(&mut after_void, AFTER_VOID.1);
+                tracing::info!(%source, member = %me, step, why = void.reason, ?wait, "a cut is void, and is tried again");
+                (format!("a cut that held up writers is void, and is tried again in {wait:?}: {}", void.reason), wait)
             }
             Err(CutError::Void(void)) => return give_up(&source, &void.reason, tell),
             Err(CutError::Ended(why)) => return give_up(&source, &format!("{why:?}"), tell),
@@ -75,8 +80,15 @@ async fn cut(source: NodeId, copier: Arc<Copier>, step: u64, me: &NodeId, tell: 
             let trouble = Some(format!("{source}: {trouble}"));
             std::mem::replace(&mut cuts.trouble, trouble.clone()) != trouble
         });
-        sleep(AGAIN).await;
+        sleep(wait).await;
     }
+}
+
+/// How long to wait now; the next time twice as long.
+fn doubled(wait: &mut Duration, most: Duration) -> Duration {
+    let now = *wait;
+    *wait = (now * 2).min(most);
+    now
 }
 
 fn give_up(source: &NodeId, why: &str, tell: &watch::Sender<Cuts>) {
@@ -85,4 +97,17 @@ fn give_up(source: &NodeId, why: &str, tell: &watch::Sender<Cuts>) {
         cuts.void = true;
         cuts.trouble = Some(format!("{source}: {why}"));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn void_cuts_hold_up_writers_ever_more_rarely() {
+        let mut wait = AFTER_VOID.0;
+        let waits: Vec<Duration> = (0..10).map(|_| doubled(&mut wait, AFTER_VOID.1)).collect();
+        assert!(waits.windows(2).all(|pair| pair[1] == (pair[0] * 2).min(AFTER_VOID.1)), "{waits:?}");
+        assert_eq!((waits[0], waits[9]), AFTER_VOID);
+    }
 }

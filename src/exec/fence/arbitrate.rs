@@ -32,11 +32,13 @@ pub(in crate::exec) enum Ruling {
     Unsure(Error),
 }
 
-/// Asks for the newest ring, and finds out whose answer counts among those of `asked`, the primary first.
+/// Asks for the newest ring, and finds out whose answer counts among those of `asked`, the primary first. The [`heir`] that
+/// answered otherwise is given, if there is one.
 pub(in crate::exec) async fn arbitrate(
     core: &Arc<Core>,
     snapshot: &Snapshot,
     asked: &[MemberIndex],
+    heir: Option<MemberIndex>,
     token: Token,
 ) -> Ruling {
     let (Some(fences), Some(primary)) = (&core.fences, asked.first()) else { return Ruling::Asked };
@@ -50,6 +52,15 @@ pub(in crate::exec) async fn arbitrate(
         newest.find(&member.id).filter(|(_, now)| now.generation == member.generation).map(|(now, _)| now)
     };
     let first = newest.writers(token).next();
+    if let Some(heir) = heir {
+        let taken = newest.step().0.saturating_sub(known.step().0);
+        // Whoever was told meanwhile was told by the heir, which has been the primary, or nobody knows by whom.
+        let has_been = newest.phase() == Phase::Retiring && (first.is_none() || same_life(heir) != first);
+        if taken > 1 || (taken == 1 && has_been) {
+            adopted(core, fences).await;
+            return Ruling::Nobody;
+        }
+    }
     if first.is_some() && same_life(*primary) == first {
         return Ruling::Asked;
     }
@@ -63,25 +74,24 @@ pub(in crate::exec) async fn arbitrate(
     if is_written { Ruling::Asked } else { Ruling::Nobody }
 }
 
-/// Waits for the ring to leave `syncing` where a member that gains the key, and is to be its primary, has answered otherwise
-/// than the primary. All who are in doubt have to be told by the same one of the two, and only the end of the step says by
-/// which: who asked before it and who asks after it would be told the same number twice. `false` if it takes too long.
-pub(in crate::exec) async fn step_is_over(
-    core: &Core,
+/// Who gains the key and is to be its primary, if it is among those that have answered otherwise than the primary.
+pub(in crate::exec) fn heir(
     snapshot: &Snapshot,
-    others: impl Iterator<Item = MemberIndex>,
+    mut others: impl Iterator<Item = MemberIndex>,
     token: Token,
-) -> bool {
+) -> Option<MemberIndex> {
     let heir = match (snapshot.topology.phase(), snapshot.topology.next()) {
         (Phase::Syncing, Some(next)) => next.owners(token).first().copied(),
         (Phase::Founding { .. } | Phase::Still | Phase::Filling | Phase::Syncing | Phase::Retiring, _) => None,
     };
-    if heir.is_none()
-        || heir == snapshot.topology.writers(token).next()
-        || !others.into_iter().any(|it| Some(it) == heir)
-    {
-        return true;
-    }
+    let answered = heir != snapshot.topology.writers(token).next() && others.any(|it| Some(it) == heir);
+    heir.filter(|_| answered)
+}
+
+/// Waits for the ring to leave `syncing` where an [`heir`] has answered otherwise than the primary. All who are in doubt have
+/// to be told by the same one of the two, and only the end of the step says by which: who asked before it and who asks after
+/// it would be told the same number twice. `false` if it takes too long.
+pub(in crate::exec) async fn step_is_over(core: &Core, snapshot: &Snapshot) -> bool {
     // Whoever has lost ZooKeeper hears of no end; what becomes of it then is said by `Unfenced`.
     let is_stale =
         || matches!(core.fences.as_ref().map(|fences| fences.arbiter.view().source), Some(Source::Stale { .. }));

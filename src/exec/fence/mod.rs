@@ -21,10 +21,10 @@ use super::heal::{self, Unrepaired};
 use super::{Core, Snapshot, report};
 use crate::error::{Error, ErrorKind, Outcome, Retry};
 use crate::membership::Arbiter;
-use crate::placement::{Generation, MemberIndex, NodeId, State, Token};
+use crate::placement::{Generation, MemberIndex, NodeId, Phase, State, Token, Topology};
 use crate::policy::Unfenced;
 
-pub(super) use arbitrate::{Ruling, arbitrate, insist, step_is_over};
+pub(super) use arbitrate::{Ruling, arbitrate, heir, insist, step_is_over};
 use debts::Debts;
 use judge::{Judging, Verdict};
 pub(super) use wait_out::{Lapse, last_end, wait_out};
@@ -228,20 +228,52 @@ async fn stand_aside(
     }
 }
 
-/// A primary was sent something that depends on what is there, and did not answer. Whether it counts no more, whatever it
-/// has done: then it may be sent to the next primary.
+/// A primary was sent something that depends on what is there, in this snapshot, and did not answer. Whether it counts no
+/// more, whatever it has done: then it may be sent to the next primary.
 ///
 /// # Errors
 /// Why nobody can tell.
-pub(super) async fn counts_no_more(core: &Arc<Core>, id: &NodeId, generation: Generation) -> Result<bool, Error> {
+pub(super) async fn counts_no_more(
+    core: &Arc<Core>,
+    sent: &Snapshot,
+    id: &NodeId,
+    generation: Generation,
+) -> Result<bool, Error> {
     if core.fences.is_none() {
         return Ok(false);
     }
     match judge::verdict(core, id, generation, false).await {
-        Verdict::Out => Ok(true),
+        // Whoever has gained keys by a flip was filled from it, with whatever it had done by then.
+        Verdict::Out => Ok(!may_have_flipped(&sent.topology, &core.snapshot.load().topology)),
         Verdict::Alive => Ok(false),
         Verdict::Unfenced(why) | Verdict::Kept(why) => Err(why),
     }
+}
+
+/// Whether a member of this snapshot was taken out since, as far as this client knows; or as far as anybody knows, if what it
+/// did comes so late that this client may not have heard.
+pub(super) async fn is_out(core: &Arc<Core>, snapshot: &Snapshot, member: MemberIndex, late: bool) -> bool {
+    if core.fences.is_none() {
+        return false;
+    }
+    if late {
+        // While ZooKeeper cannot be asked nobody is taken out.
+        core.is_newest().await;
+    }
+    let member = snapshot.topology.member(member);
+    is_used(&core.snapshot.load(), &member.id, member.generation).is_none()
+}
+
+/// Whether the ring may have flipped on its way from one topology to another.
+fn may_have_flipped(from: &Topology, to: &Topology) -> bool {
+    let to_a_flip = match from.phase() {
+        Phase::Syncing => 1,
+        Phase::Filling => 2,
+        Phase::Founding { .. } | Phase::Still => 3,
+        Phase::Retiring => 4,
+    };
+    let taken = to.step().0.saturating_sub(from.step().0);
+    taken > to_a_flip || (taken == to_a_flip && to.phase() == Phase::Retiring)
 }
 
 /// Whether a life of a member is read or written in a topology.

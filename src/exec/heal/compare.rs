@@ -70,14 +70,14 @@ struct Turns {
     hold_up: Mutex<()>,
 }
 
-/// Looks are two write timeouts apart, which is as long as a write may take that its primary executes and does not answer,
-/// the fence included. Such a one runs again at the next owner, which must not have been given what the first did.
+/// Looks are as far apart as a write may take that its primary executes and does not answer, the fence included. Such a one
+/// runs again at the next owner, which must not have been given what the first did.
 async fn compare(core: &Core, key: &[u8], turns: &Turns) -> Compared {
     let token = Token::of_key(key);
     let (mut before, mut healed) = (None, false);
     for nth in 0..LOOKS + PAUSES {
         if nth > 0 {
-            sleep(core.suspects.settled() * 2).await;
+            sleep(core.suspects.settled()).await;
         }
         let found = if nth < LOOKS {
             let _turn = turns.look.acquire().await;

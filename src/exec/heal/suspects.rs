@@ -25,7 +25,8 @@ pub(crate) struct Suspects {
     keys: Mutex<HashMap<Vec<u8>, Suspect>>,
     /// Told when there is one more, and at no other time.
     pub(super) news: Notify,
-    /// What is on its way to a copy is there after so long, or lost.
+    /// What is on its way to a copy is there after so long, or lost; and what a primary has executed without a word has run
+    /// again where it may.
     settled: Duration,
     /// The reasons that somebody has been warned of.
     warned: AtomicU8,
@@ -86,9 +87,9 @@ impl fmt::Display for Why {
 }
 
 impl Suspects {
-    /// `write` is the time limit of a write.
-    pub(crate) fn new(write: Duration) -> Suspects {
-        let settled = write.min(LONGEST_PAUSE);
+    /// `settled` is how long a write takes at most, the fence of a primary included where there are fences.
+    pub(crate) fn new(settled: Duration) -> Suspects {
+        let settled = settled.min(LONGEST_PAUSE);
         Suspects { keys: Mutex::default(), news: Notify::new(), settled, warned: AtomicU8::new(0) }
     }
 
@@ -101,7 +102,7 @@ impl Suspects {
         self.keys().len()
     }
 
-    /// How long what is on its way to a copy takes at most.
+    /// How far looks are apart at the least.
     pub(super) fn settled(&self) -> Duration {
         self.settled
     }
