@@ -18,7 +18,7 @@ const CONTROLS: [(&str, Fault); 4] = [
 pub const NAMES: [&str; 4] = [CONTROLS[0].0, CONTROLS[1].0, CONTROLS[2].0, CONTROLS[3].0];
 const LENGTH: Duration = Duration::from_millis(2500);
 /// A ring that lacks something need not become whole, and is judged by what was read.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Whether each of them was found out, or of these where some are named; and nothing of the kind with every ingredient in
 /// its place, under the same faults and as little patience.
