@@ -169,11 +169,11 @@ pub async fn make(
     let witness = Witness::of(fault, target.proxy.as_ref(), concerned);
     match fault {
         Fault::Kill(with) => {
-            let had = target.patiently(SOON, &cmd("DBSIZE")).await;
+            let had = target.patiently(SOON * 3, &cmd("DBSIZE")).await;
             server.kill();
             witness.lasts(length).await;
             server.restart_async().await.expect("the server comes back");
-            let info: String = target.patiently(SOON, cmd("INFO").arg("persistence")).await;
+            let info: String = target.patiently(SOON * 3, cmd("INFO").arg("persistence")).await;
             nothing = wrong_life(with, life(had, &info));
             if with == With::Commands {
                 target.stop_appending().await;
