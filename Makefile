@@ -14,7 +14,7 @@ deps: ## install redis-server and ZooKeeper where they are missing (Debian), or 
 test: deps ## all tests, against real servers on loopback
 	cargo test --all-features
 
-chaos: deps ## faults of every kind under load, and what must hold; ARGS="--minutes 30", "--seed S", "--fault NAME", "--controls", "--table", "-o json"
+chaos: deps ## faults of every kind under load, and what must hold; ARGS="--minutes 30", "--seed S", "--round N", "--fault NAME", "--controls", "--table", "-o json"
 	cargo test --quiet --all-features $(if $(findstring --table,$(ARGS)),--release) --test chaos -- $(if $(ARGS),$(ARGS),--minutes 10)
 
 demo: deps ## a whole ring on this machine, a server killed under load and brought back; ARGS="-o json" and the like are passed on

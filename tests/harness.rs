@@ -12,7 +12,7 @@ use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use redis_ring::local::{Error, Process, RedisOptions, RedisServer, ZooKeeperOptions, ZooKeeperServer};
 use support::{
-    FaultProxy, Mode, SOON, eventually, is_alive, redis, redis_with, shared_zookeeper, unique_root, zookeeper,
+    FaultProxy, Met, Mode, SOON, eventually, is_alive, redis, redis_with, shared_zookeeper, unique_root, zookeeper,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -400,6 +400,45 @@ async fn a_proxy_fails_for_one_process_alone() {
         stream.read_u8().await
     };
     assert!(tokio::time::timeout(SOON, refused).await.expect("it ends").is_err());
+}
+
+#[tokio::test]
+async fn a_proxy_counts_what_it_did_to_each_process() {
+    let server = redis().await;
+    let proxy = FaultProxy::start(server.addr()).await;
+    let me = std::process::id();
+    proxy.tell_apart([1, me]).await;
+    let mut mine = ping_through(&proxy).await;
+    let passed = proxy.met(me);
+    assert_eq!(passed, Met { accepted: 1, requests: 1, ..Met::default() }, "what passes");
+
+    for mode in [Mode::Stall, Mode::HoldReplies] {
+        let before = proxy.met(me).held;
+        proxy.set_for(me, Some(mode)).await;
+        mine.write_all(b"PING\r\n").await.unwrap();
+        eventually(SOON, "it is held", || async { proxy.met(me).held > before }).await;
+        proxy.set_for(me, None).await;
+        assert_reply(&mut mine, "+PONG\r\n").await;
+    }
+    let later = Duration::from_millis(1);
+    proxy.set_for(me, Some(Mode::Delay { requests: later, replies: later })).await;
+    mine.write_all(b"PING\r\n").await.unwrap();
+    assert_reply(&mut mine, "+PONG\r\n").await;
+    assert_eq!(proxy.met(me).delayed, 2, "both ways");
+    proxy.set_for(me, Some(Mode::Refuse)).await;
+    proxy.cut_for(me).await;
+    let mut refused = TcpStream::connect(proxy.addr()).await.unwrap();
+    for ended in [&mut mine, &mut refused] {
+        assert!(tokio::time::timeout(SOON, ended.read_u8()).await.expect("it ends").is_err());
+    }
+    let met = proxy.met(me);
+    assert_eq!((met.accepted, met.reset, met.refused, met.ended), (2, 1, 1, 0));
+    proxy.set_for(me, None).await;
+    let mut mine = ping_through(&proxy).await;
+    server.kill();
+    assert!(tokio::time::timeout(SOON, mine.read_u8()).await.expect("it ends").is_err());
+    assert_eq!(proxy.met(me).ended, 1, "with its server");
+    assert_eq!(proxy.met(1), Met::default(), "another process, which did nothing");
 }
 
 fn ephemeral() -> zk::CreateOptions<'static> {

@@ -1,14 +1,16 @@
 //! The faults: each on one member, each of bounded length.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use redis::cmd;
 use redis_ring::local::RedisServer;
 use tokio::time::sleep;
 
 use crate::client::Client;
 use crate::history::now;
+use crate::met::{Life, lacking, wrong_life};
 use crate::ring::{Member, Ring};
-use crate::support::{FaultProxy, Mode};
+use crate::support::{FaultProxy, Met, Mode, SOON};
 
 /// What a server comes back with after a SIGKILL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,11 @@ impl Fault {
         matches!(self, Fault::Net(_, Whom::OneClient))
     }
 
+    /// Whether it resets connections to a server that lives.
+    pub fn cuts(self) -> bool {
+        matches!(self, Fault::Net(Network::Refuse | Network::Cut, _))
+    }
+
     /// How long it lasts: from a moment to longer than every timeout.
     pub fn length(self, rng: &mut fastrand::Rng, longest: Duration) -> Duration {
         let ms = match self {
@@ -127,37 +134,98 @@ pub struct Window {
     pub ended: u64,
     /// When the ring was whole again.
     pub whole: u64,
+    /// Why it was no fault at all, if so.
+    pub nothing: Option<String>,
 }
 
+impl Window {
+    /// From its begin to a moment after its end.
+    pub fn with_its_end(&self) -> (u64, u64) {
+        (self.begun, self.ended + 1_000_000_000)
+    }
+}
+
+/// Longer than its length a fault lasts until it has met all that it concerns, but no longer than this.
+const MEETS_WITHIN: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(20);
+
 /// Makes a fault and ends it.
-pub async fn make(fault: Fault, ring: &Ring, member: usize, client: &Client, length: Duration) -> Window {
+pub async fn make(
+    fault: Fault,
+    ring: &Ring,
+    member: usize,
+    clients: &[Client],
+    one: usize,
+    length: Duration,
+) -> Window {
     let target = &ring.members[member];
     let server = &target.server;
-    let begun;
+    let concerned = if fault.is_of_one() { &clients[one..=one] } else { clients };
+    let mut nothing = None;
+    if let Fault::Kill(with) = fault {
+        prepare(target, with).await;
+    }
+    let begun = now();
+    let witness = Witness::of(fault, target.proxy.as_ref(), concerned);
     match fault {
         Fault::Kill(with) => {
-            prepare(target, with).await;
-            begun = now();
+            let had = target.patiently(SOON * 3, &cmd("DBSIZE")).await;
             server.kill();
-            sleep(length).await;
+            witness.lasts(length).await;
             server.restart_async().await.expect("the server comes back");
+            let info: String = target.patiently(SOON * 3, cmd("INFO").arg("persistence")).await;
+            nothing = wrong_life(with, life(had, &info));
             if with == With::Commands {
                 target.stop_appending().await;
             }
         }
         Fault::Stop => {
-            begun = now();
-            hang(server, length).await;
+            server.stop().expect("the server stops");
+            if !is_stopped(server) {
+                nothing = Some("the server goes on".to_owned());
+            }
+            witness.lasts(length).await;
+            server.cont().expect("the server goes on");
         }
         Fault::Net(network, whom) => {
-            let pid = (whom == Whom::OneClient).then(|| client.pid());
-            begun = now();
-            disturb(target.proxy.as_ref().expect("a proxy"), network, pid, length).await;
+            let pid = (whom == Whom::OneClient).then(|| clients[one].pid());
+            disturb(target.proxy.as_ref().expect("a proxy"), network, pid, length, &witness).await;
         }
     }
-    let client = fault.is_of_one().then_some(client.number);
+    let client = fault.is_of_one().then_some(clients[one].number);
     let ended = now();
-    Window { fault, member, client, begun, ended, whole: ended }
+    let nothing = nothing.or_else(|| witness.lacking());
+    Window { fault, member, client, begun, ended, whole: ended, nothing }
+}
+
+/// What the proxy, where there is one, has done to each client when a fault began.
+struct Witness<'a> {
+    fault: Fault,
+    proxy: Option<&'a FaultProxy>,
+    before: Vec<(usize, u32, Met)>,
+}
+
+impl<'a> Witness<'a> {
+    fn of(fault: Fault, proxy: Option<&'a FaultProxy>, concerned: &[Client]) -> Witness<'a> {
+        let clients = concerned.iter().map(|client| (client.number, client.pid()));
+        let before = proxy.map(|proxy| clients.map(|(number, pid)| (number, pid, proxy.met(pid))).collect());
+        Witness { fault, proxy, before: before.unwrap_or_default() }
+    }
+
+    fn lacking(&self) -> Option<String> {
+        let proxy = self.proxy?;
+        let met: Vec<(usize, Met)> =
+            self.before.iter().map(|(number, pid, before)| (*number, proxy.met(*pid) - *before)).collect();
+        lacking(self.fault, &met)
+    }
+
+    async fn lasts(&self, length: Duration) {
+        let begun = Instant::now();
+        sleep(length).await;
+        while self.lacking().is_some() && begun.elapsed() < length + MEETS_WITHIN {
+            sleep(POLL).await;
+        }
+    }
 }
 
 async fn prepare(member: &Member, with: With) {
@@ -171,13 +239,19 @@ async fn prepare(member: &Member, with: With) {
     }
 }
 
-async fn hang(server: &RedisServer, length: Duration) {
-    server.stop().expect("the server stops");
-    sleep(length).await;
-    server.cont().expect("the server goes on");
+fn life(had: u64, info: &str) -> Life {
+    let value = |name: &str| info.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap_or_default();
+    let loaded = value("rdb_last_load_keys_loaded:").parse().unwrap_or_default();
+    Life { had, loaded, commands: value("aof_enabled:") == "1" }
 }
 
-async fn disturb(proxy: &FaultProxy, network: Network, pid: Option<u32>, length: Duration) {
+fn is_stopped(server: &RedisServer) -> bool {
+    let stat = server.pid().and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+    // `pid (name) state …`
+    stat.is_some_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+}
+
+async fn disturb(proxy: &FaultProxy, network: Network, pid: Option<u32>, length: Duration, witness: &Witness<'_>) {
     let set = async |mode: Option<Mode>| match pid {
         Some(pid) => proxy.set_for(pid, mode).await,
         None => proxy.set(mode.unwrap_or_default()).await,
@@ -190,7 +264,7 @@ async fn disturb(proxy: &FaultProxy, network: Network, pid: Option<u32>, length:
         Network::Refuse => {
             set(Some(Mode::Refuse)).await;
             cut().await;
-            sleep(length).await;
+            witness.lasts(length).await;
             set(None).await;
         }
         Network::Drop | Network::DropReplies | Network::Delay => {
@@ -200,7 +274,7 @@ async fn disturb(proxy: &FaultProxy, network: Network, pid: Option<u32>, length:
                 Network::Drop | Network::Refuse | Network::Cut => Mode::Stall,
             };
             set(Some(mode)).await;
-            sleep(length).await;
+            witness.lasts(length).await;
             set(None).await;
         }
         Network::Cut => {

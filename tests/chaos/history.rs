@@ -27,6 +27,8 @@ pub enum Workload {
     Append,
     /// RPUSH, all clients on a few lists: measured, not promised.
     Shared,
+    /// RPUSH, one writer a list, and LPOP by all.
+    Pop,
     /// Written once, deleted once.
     Delete,
     /// Written once, with an expiry.
@@ -44,12 +46,13 @@ pub enum Workload {
 }
 
 impl Workload {
-    pub const ALL: [Workload; 12] = [
+    pub const ALL: [Workload; 13] = [
         Workload::Set,
         Workload::Register,
         Workload::Counter,
         Workload::Append,
         Workload::Shared,
+        Workload::Pop,
         Workload::Delete,
         Workload::Expiry,
         Workload::Field,
@@ -71,6 +74,8 @@ pub enum Act {
     Add,
     /// Append this number, larger than all before it.
     Push(u64),
+    /// Take the first number away.
+    Pop,
     Remove,
     /// Take the lock in this name, which nobody else has.
     Take(u64),
@@ -81,7 +86,7 @@ impl Act {
     pub fn is_read(self) -> bool {
         match self {
             Act::Read => true,
-            Act::Write(..) | Act::Add | Act::Push(_) | Act::Remove | Act::Take(_) | Act::Release(_) => false,
+            Act::Write(..) | Act::Add | Act::Push(_) | Act::Pop | Act::Remove | Act::Take(_) | Act::Release(_) => false,
         }
     }
 }
@@ -92,7 +97,7 @@ impl Act {
 pub enum End {
     /// Done; nothing is answered.
     Done,
-    /// The number there is, or was made; nil is none.
+    /// The number there is, or was made, or how many were removed; nil is none.
     Number(Option<u64>),
     Numbers(Vec<u64>),
     Taken(bool),
@@ -127,6 +132,10 @@ pub struct Op {
 impl Op {
     pub fn key(&self) -> &str {
         self.cell.split('#').next().unwrap_or(&self.cell)
+    }
+
+    pub fn is_list(&self) -> bool {
+        matches!(self.workload, Workload::Append | Workload::Shared | Workload::Pop)
     }
 
     /// Whether it was acknowledged.

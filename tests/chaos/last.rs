@@ -22,7 +22,7 @@ const TRIES: usize = 3;
 pub async fn read_all(ring: &RingClient, client: usize, ops: &[Op]) -> Vec<Op> {
     let mut cells: BTreeMap<&str, (Workload, bool)> = BTreeMap::new();
     for op in ops.iter().filter(|op| !op.act.is_read()) {
-        cells.entry(&op.cell).or_insert((op.workload, matches!(op.act, Act::Push(_))));
+        cells.entry(&op.cell).or_insert((op.workload, op.is_list()));
     }
     let looks = cells.into_iter().map(|(cell, (workload, is_list))| {
         let mut connection = ring.connection();

@@ -12,8 +12,11 @@ mod check;
 mod client;
 mod controls;
 mod faults;
+mod fences;
 mod history;
 mod last;
+mod met;
+mod plan;
 mod report;
 mod ring;
 mod run;
@@ -27,7 +30,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use faults::Fault;
-use run::{Planned, Results, Run, Setup};
+use plan::Plan;
+use run::{Results, Run, Setup};
 
 /// Make faults in a whole ring on this machine, and check what its clients saw
 #[derive(Parser)]
@@ -36,9 +40,15 @@ struct Args {
     /// How long faults are made by chance, after the fixed cycle
     #[arg(long, value_name = "N")]
     minutes: Option<f64>,
-    /// Repeats what was made by chance
+    /// Makes the same faults, for as long, under the same load
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Only one round, by its number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "seed")]
+    round: Option<u32>,
+    /// Faults as long as they are with --minutes
+    #[arg(long)]
+    long: bool,
     /// Only this kind of fault, on one member after the other; may be given several times
     #[arg(long, value_name = "NAME", value_parser = fault)]
     fault: Vec<Fault>,
@@ -115,11 +125,11 @@ impl Harness {
 
 /// Fewer events than these, and a checker has proved nothing.
 const ENOUGH: usize = 1000;
-const MEMBERS: usize = Setup::CHAOS.members;
 const NAME: &str = "chaos";
 /// What `cargo test` has time for.
 const BY_CHANCE: usize = 2;
-const FAULTS_A_ROUND: usize = 5;
+/// How long it may take as one of the tests.
+const IN_TESTS: Duration = Duration::from_secs(8 * 60);
 const LONGEST_IN_TESTS: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(21);
 
@@ -173,65 +183,77 @@ async fn make(args: &Args, seed: u64, folder: &std::path::Path) -> bool {
         return table::measure(folder, seed, args.output).await;
     }
     let begun = Instant::now();
-    let asked = args.minutes.is_some() || args.seed.is_some() || !args.fault.is_empty();
-    let mut red = false;
     let controls = args.controls || !args.control.is_empty();
-    if !controls {
-        eprintln!("chaos: seed {seed}");
-        let mut run = Run::start(folder, Setup::CHAOS).await;
-        rounds(&mut run, args, seed).await;
-        // Some faults by name are a quick look.
-        let results = run.finish(if args.fault.is_empty() { ENOUGH } else { 1 });
-        red |= !results.findings.violations.is_empty();
-        print(&results, args.output, seed);
-    }
-    if controls || !asked {
-        red |= !controls::all_are_red(folder, seed, &args.control).await;
-    }
+    let all = async {
+        let mut red = false;
+        if !controls {
+            let mut run = Run::start(folder, Setup::CHAOS).await;
+            run.prove().await;
+            rounds(&mut run, args, seed).await;
+            // Some faults by name, or one round, are a quick look.
+            let quick = args.minutes.is_none() && (!args.fault.is_empty() || args.round.is_some());
+            let results = run.finish(if quick { 1 } else { ENOUGH });
+            red |= !results.findings.violations.is_empty();
+            print(&results, args.output, seed);
+        }
+        if controls || !args.asked() {
+            red |= !controls::all_are_red(folder, seed, &args.control).await;
+        }
+        red
+    };
+    let red = if args.asked() || controls {
+        all.await
+    } else {
+        tokio::time::timeout(IN_TESTS, all).await.unwrap_or_else(|_| {
+            eprintln!("chaos: it takes longer than the {IN_TESTS:?} that there are for it");
+            true
+        })
+    };
     eprintln!("chaos: {:.0} s", begun.elapsed().as_secs_f64());
     red
 }
 
 async fn rounds(run: &mut Run, args: &Args, seed: u64) {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let longest = if args.minutes.is_some() || !args.fault.is_empty() { LONGEST } else { LONGEST_IN_TESTS };
-    let kinds: &[Fault] = if args.fault.is_empty() { &Fault::CYCLE } else { &args.fault };
-    let plan = |rng: &mut fastrand::Rng, fault: Fault, member: usize| {
-        let (client, length) = (rng.usize(..Setup::CHAOS.clients), fault.length(rng, longest));
-        Planned { fault, member, client, length }
-    };
+    let plan = plan(args, seed);
     let until = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
-    let is_over = || until.is_some_and(|until| Instant::now() >= until);
-    // Asked for by name, each kind is made on each member; else each on the next, and all on all in five runs.
-    let turns = if args.fault.is_empty() { 1 } else { MEMBERS };
-    let first = rng.usize(..MEMBERS);
-    let cycle: Vec<Planned> = (0..turns)
-        .flat_map(|turn| kinds.iter().enumerate().map(move |(place, fault)| (*fault, (first + place + turn) % MEMBERS)))
-        .map(|(fault, member)| plan(&mut rng, fault, member))
-        .collect();
-    for some in cycle.chunks(FAULTS_A_ROUND) {
-        if !run.round(some, rng.u64(..)).await {
-            return;
-        }
-        if is_over() {
+    // What is asked for by name is made once on each member; after the whole cycle come some by chance.
+    let last = plan.cycle() + if args.fault.is_empty() { BY_CHANCE } else { 0 };
+    let numbers = match args.round {
+        Some(number) => number as usize - 1..number as usize,
+        None if until.is_some() => 0..usize::MAX,
+        None => 0..last,
+    };
+    for number in numbers {
+        let (planned, load) = plan.round(number);
+        eprintln!("chaos: {} --round {}", args.again(seed), number + 1);
+        let goes_on = run.round(&planned, load).await;
+        if !goes_on || until.is_some_and(|until| Instant::now() >= until) {
             return;
         }
     }
-    let mut by_chance = if args.fault.is_empty() { BY_CHANCE } else { 0 };
-    while until.map_or(by_chance > 0, |_| !is_over()) {
-        by_chance = by_chance.saturating_sub(1);
-        let seed = rng.u64(..1 << 32);
-        eprintln!("chaos: by chance, seed {seed}");
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let planned: Vec<Planned> = (0..FAULTS_A_ROUND)
-            .map(|_| {
-                let (kind, member) = (kinds[rng.usize(..kinds.len())], rng.usize(..MEMBERS));
-                plan(&mut rng, kind, member)
-            })
-            .collect();
-        if !run.round(&planned, seed).await {
-            return;
-        }
+}
+
+fn plan(args: &Args, seed: u64) -> Plan {
+    let short = args.minutes.is_none() && args.fault.is_empty() && !args.long;
+    Plan {
+        seed,
+        kinds: if args.fault.is_empty() { Fault::CYCLE.to_vec() } else { args.fault.clone() },
+        turns: if args.fault.is_empty() { 1 } else { Setup::CHAOS.members },
+        longest: if short { LONGEST_IN_TESTS } else { LONGEST },
+    }
+}
+
+impl Args {
+    /// Whether it is more than one of the tests.
+    fn asked(&self) -> bool {
+        self.minutes.is_some() || self.seed.is_some() || self.round.is_some() || !self.fault.is_empty()
+    }
+
+    /// What makes the same faults again.
+    fn again(&self, seed: u64) -> String {
+        let faults = self.fault.iter().map(|fault| format!(" --fault {}", fault.name()));
+        let long = if self.minutes.is_some() || self.long { " --long" } else { "" };
+        format!("--seed {seed}{long}{}", faults.collect::<String>())
     }
 }
 

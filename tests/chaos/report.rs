@@ -59,7 +59,7 @@ pub fn add(rows: &mut Rows, ops: &[Op], windows: &[Window], findings: &Findings)
         match violation.kind {
             Kind::Lost => row.lost += 1,
             Kind::Wrong => row.wrong += 1,
-            Kind::FailedRead => {}
+            Kind::FailedRead | Kind::FailedWrite => {}
             Kind::Executed | Kind::HeldTwice | Kind::Hung | Kind::Differs | Kind::NotWhole | Kind::TooLittle => {
                 row.other += 1
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -15,6 +16,7 @@ use redis_ring::{RingClient, membership::records::MemberRecord};
 
 use tokio::sync::Mutex;
 
+use crate::fences::Fences;
 use crate::support::{FaultProxy, direct, redis_with};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_redis-ring");
@@ -38,7 +40,9 @@ pub struct Member {
 pub struct Ring {
     pub url: String,
     pub members: Vec<Member>,
-    store: Store,
+    store: Arc<Store>,
+    /// When members were out of it.
+    pub fences: Fences,
     _zookeeper: ZooKeeperServer,
 }
 
@@ -63,7 +67,9 @@ impl Ring {
         }
         let options = MembershipOptions { open_timeout: FOUNDED_WITHIN, ..MembershipOptions::default() };
         let store = Store::open(&url.parse::<RingUrl>().expect("a URL"), &options).await.expect("ZooKeeper");
-        let ring = Ring { url, members, store, _zookeeper: zookeeper };
+        let store = Arc::new(store);
+        let fences = Fences::watch(Arc::clone(&store));
+        let ring = Ring { url, members, store, fences, _zookeeper: zookeeper };
         let deadline = Instant::now() + FOUNDED_WITHIN;
         while let Err(why) = ring.whole().await {
             assert!(Instant::now() < deadline, "the ring is not founded: {why}");
@@ -181,6 +187,18 @@ impl Member {
             *asking = None;
         }
         said.map_err(|error: RedisError| format!("{} does not answer: {error}", self.id))
+    }
+
+    /// Likewise, until it answers.
+    pub async fn patiently<T: FromRedisValue>(&self, patience: Duration, cmd: &Cmd) -> T {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.ask(cmd).await {
+                Ok(answer) => return answer,
+                Err(why) => assert!(Instant::now() < deadline, "{why}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// What the server holds in this moment is what it will come back with, unless it is told otherwise.

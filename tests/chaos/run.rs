@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use redis::cmd;
 use redis_ring::RingClient;
 
-use crate::check::{self, Findings, Kind, Violation};
+use crate::check::{self, Course, Findings, Kind, Violation};
 use crate::client::{Client, Order, Report, Round};
 use crate::faults::{self, Fault, Window};
 use crate::history::{self, Op, Workload, now};
@@ -49,7 +50,7 @@ const POLL: Duration = Duration::from_millis(50);
 const HEALED_WITHIN: Duration = Duration::from_secs(60);
 
 /// One fault to be made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Planned {
     pub fault: Fault,
     pub member: usize,
@@ -110,8 +111,8 @@ impl Run {
             proxy.tell_apart(clients.iter().map(Client::pid)).await;
             // A connection is somebody's from its beginning.
             proxy.cut().await;
-            let all = clients.len() as u64;
-            eventually(SOON, "every client is known to the proxy", || async { proxy.counts().told_apart >= all }).await;
+            let known = || clients.iter().all(|client| proxy.met(client.pid()).accepted > 0);
+            eventually(SOON, "every client is known to the proxy", || async { known() }).await;
         }
         let own = ring.client().await;
         let round = Round {
@@ -134,6 +135,34 @@ impl Run {
             patience: HEALED_WITHIN,
             results,
         }
+    }
+
+    /// What looks at servers finds what it is there for: copies that differ, and a ring that is not whole.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn prove(&mut self) {
+        const KEY: &str = "proof";
+        let keys = BTreeMap::from([(KEY.to_owned(), Workload::Set)]);
+        let owners: Vec<usize> = self.own.locate(KEY).owners.iter().map(|id| self.ring.number_of(id)).collect();
+        for (value, differs) in [("same", false), ("other", true)] {
+            for (place, owner) in owners.iter().enumerate() {
+                let value = if place == 0 { "same" } else { value };
+                let _: () = self.ring.members[*owner].patiently(SOON, cmd("SET").arg(KEY).arg(value)).await;
+            }
+            let found = last::compare(&self.ring, &self.own, &keys).await;
+            assert_eq!(!found.is_empty(), differs, "copies, of which one is {value:?}: {found:?}");
+        }
+        for owner in owners {
+            let _: u64 = self.ring.members[owner].patiently(SOON, cmd("DEL").arg(KEY)).await;
+        }
+        let patience = std::mem::replace(&mut self.patience, Duration::ZERO);
+        self.ring.members[0].server.stop().expect("the server stops");
+        let whole = self.until_whole().await;
+        self.ring.members[0].server.cont().expect("the server goes on");
+        self.patience = patience;
+        assert!(whole.is_err(), "a ring is whole, and one of its servers hangs");
+        self.until_whole().await.expect("the ring is whole again");
     }
 
     /// Load, the faults one after the other, and all checks. `false` when it is no use to go on.
@@ -181,7 +210,10 @@ impl Run {
             ops.extend(last::read_all(&self.own, self.clients.len(), &ops).await);
         }
         ops.sort_by_key(|op| op.begun);
-        findings.add(check::history(&ops, settled));
+        let faults = windows.iter().map(Window::with_its_end).collect();
+        let cuts = windows.iter().filter(|window| window.fault.cuts()).map(Window::with_its_end).collect();
+        let course = Course { settled, fenced: self.ring.fences.so_far(), faults, cuts };
+        findings.add(check::history(&ops, &course));
         if goes_on {
             self.compare(&keys, &mut findings).await;
         }
@@ -197,10 +229,13 @@ impl Run {
         if goes_on {
             last::clear(&self.own, &keys).await;
         }
-        // Members that were cut off while they lived wait ever longer before they return; each round begins anew.
-        self.ring.members.iter_mut().for_each(Member::restart_agent);
-        if goes_on && let Err(why) = self.until_whole().await {
-            findings.violations.push(violation(Kind::NotWhole, format!("with agents that were restarted: {why}")));
+        // Members that were cut off while they lived wait ever longer before they return, which is seen in every other
+        // round; then they begin anew.
+        if self.round.plain || self.rounds.is_multiple_of(2) {
+            self.ring.members.iter_mut().for_each(Member::restart_agent);
+            if goes_on && let Err(why) = self.until_whole().await {
+                findings.violations.push(violation(Kind::NotWhole, format!("with agents that were restarted: {why}")));
+            }
         }
         Played { ops, windows, findings, settled, goes_on }
     }
@@ -211,7 +246,7 @@ impl Run {
 
     async fn one(&mut self, planned: &Planned) -> (Window, Result<(), String>) {
         let Planned { fault, member, client, length } = *planned;
-        let mut window = faults::make(fault, &self.ring, member, &self.clients[client], length).await;
+        let mut window = faults::make(fault, &self.ring, member, &self.clients, client, length).await;
         let healed = self.until_whole().await;
         window.whole = healed.clone().unwrap_or_else(|_| now());
         let (lasted, healing) = (window.ended - window.begun, window.whole - window.ended);
@@ -266,28 +301,24 @@ impl Run {
             self.say(&format!("{} keys differ: waiting until they do not, or nobody suspects any", different.len()));
         }
         let deadline = Instant::now() + self.patience;
+        let mut quiet: Option<Instant> = None;
+        let mut unsettled = None;
         while !different.is_empty() {
             let suspected = self.whole(Load::Ended).await;
             let again = different.keys().map(|key| (key.clone(), keys[key])).collect();
             different = last::compare(&self.ring, &self.own, &again).await;
             match suspected {
-                Ok(()) => break,
+                Ok(()) if quiet.get_or_insert_with(Instant::now).elapsed() >= QUIET => break,
+                Ok(()) => {}
                 Err(why) if Instant::now() > deadline => {
-                    findings.violations.push(violation(Kind::NotWhole, format!("at the end of the round: {why}")));
+                    unsettled = Some(why);
                     break;
                 }
-                Err(_) => tokio::time::sleep(POLL).await,
+                Err(_) => quiet = None,
             }
+            tokio::time::sleep(POLL).await;
         }
-        for (key, how) in different {
-            let workload = keys[&key];
-            if workload == Workload::Shared {
-                *findings.measured.entry("lists with several writers whose copies differ").or_default() += 1;
-            } else {
-                let text = format!("{key}: {how}");
-                findings.violations.push(Violation { workload: Some(workload), ..violation(Kind::Differs, text) });
-            }
-        }
+        findings.violations.extend(check::copies(&different, keys, unsettled.as_deref()));
     }
 
     fn met_traffic(&self, windows: &[Window], ops: &[Op], findings: &mut Findings) {
@@ -302,8 +333,10 @@ impl Run {
                 let owners = self.own.locate(op.key()).owners;
                 owners.iter().any(|id| self.ring.number_of(id) == window.member)
             });
-            if owned.take(TRAFFIC).count() < TRAFFIC {
-                let text = format!("{} of redis-{} met no traffic", window.fault.name(), window.member);
+            let few = owned.take(TRAFFIC).count() < TRAFFIC;
+            let nothing = window.nothing.clone().or_else(|| few.then(|| "it met no traffic".to_owned()));
+            if let Some(why) = nothing {
+                let text = format!("{} of redis-{} was none: {why}", window.fault.name(), window.member);
                 findings.violations.push(violation(Kind::TooLittle, text));
             }
         }
@@ -311,17 +344,8 @@ impl Run {
 
     /// What is judged at the end of all rounds: whether each checker has seen enough, too.
     pub fn finish(mut self, enough: usize) -> Results {
-        let events = &self.results.findings.events;
-        let mut seen: Vec<(String, usize)> = Workload::ALL
-            .iter()
-            .filter(|workload| **workload != Workload::Shared)
-            .map(|workload| (format!("{workload:?}"), events.get(workload).copied().unwrap_or_default()))
-            .collect();
-        seen.push(("the comparison of owners".to_owned(), self.results.keys));
-        for (checker, count) in seen.into_iter().filter(|(_, count)| *count < enough) {
-            let text = format!("{checker} saw {count} events, of {enough}");
-            self.results.findings.violations.push(violation(Kind::TooLittle, text));
-        }
+        let few = check::too_few(&self.results.findings.events, self.results.keys, self.round.plain, enough);
+        self.results.findings.violations.extend(few);
         self.results
     }
 }

@@ -12,6 +12,7 @@ mod certificates;
 pub mod direct;
 mod fake;
 mod fixed;
+mod met;
 mod peer;
 mod proxy;
 mod zk_ring;
@@ -30,6 +31,7 @@ pub use call::{call, id, key_of, own, run, run_or_error};
 pub use certificates::Certificates;
 pub use fake::FakeServer;
 pub use fixed::FixedRing;
+pub use met::Met;
 pub use proxy::{Counts, FaultProxy, Mode};
 pub use zk_ring::{ZkRing, membership_options};
 

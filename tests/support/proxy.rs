@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::met::{Ledger, Met};
 use super::peer;
 
 /// A TCP proxy in this process, in front of one server, that can fail in the ways a network does.
@@ -56,8 +57,6 @@ pub enum Mode {
 pub struct Counts {
     /// Connections accepted.
     pub accepted: u64,
-    /// Of these, connections of processes that are told apart.
-    pub told_apart: u64,
     /// Connections there are now.
     pub open: u64,
     /// Bytes handed to the server.
@@ -131,12 +130,16 @@ impl FaultProxy {
         self.command(|control| *Arc::make_mut(&mut control.cuts_for).entry(pid).or_default() += 1).await;
     }
 
+    /// What it has done so far to the connections of one of the processes that are told apart.
+    pub fn met(&self, pid: u32) -> Met {
+        self.counters.ledger.of(Some(pid))
+    }
+
     /// What it has seen so far.
     pub fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
         Counts {
             accepted: read(&self.counters.accepted),
-            told_apart: read(&self.counters.told_apart),
             open: read(&self.counters.open),
             request_bytes: read(&self.counters.request_bytes),
             reply_bytes: read(&self.counters.reply_bytes),
@@ -187,7 +190,7 @@ impl Control {
 #[derive(Debug, Default)]
 struct Counters {
     accepted: AtomicU64,
-    told_apart: AtomicU64,
+    ledger: Ledger,
     open: AtomicU64,
     request_bytes: AtomicU64,
     reply_bytes: AtomicU64,
@@ -251,8 +254,9 @@ impl Acceptor {
         connections.spawn(async move {
             let now = control.borrow().clone();
             let Some((client, who)) = told_apart(client, Arc::clone(&now.pids)).await else { return };
-            open.0.told_apart.fetch_add(u64::from(who.is_some()), Ordering::SeqCst);
+            open.0.ledger.note(who, |met| met.accepted += 1);
             if who.is_some() && now.mode_of(who) == Mode::Refuse {
+                open.0.ledger.note(who, |met| met.refused += 1);
                 // One that is gone already is as good as refused.
                 let _ = client.set_zero_linger();
                 return;
@@ -340,10 +344,14 @@ impl Commands {
 /// Ends by an orderly close when both sides closed, else by a reset of both.
 async fn connection(mut client: TcpStream, target: Arc<str>, commands: Commands, born: u64, open: Open) {
     let mut cuts = commands.clone();
+    let who = commands.who;
     let mut server = None;
     let orderly = tokio::select! {
         result = relay(&mut client, &mut server, &target, commands, &open.0) => result.is_ok(),
-        () = cuts.cut(born) => false,
+        () = cuts.cut(born) => {
+            open.0.ledger.note(who, |met| met.reset += 1);
+            false
+        }
     };
     if !orderly {
         // A socket that is gone already is as good as reset.
@@ -361,13 +369,17 @@ async fn relay(
     commands: Commands,
     counters: &Counters,
 ) -> io::Result<()> {
-    let server = server.insert(TcpStream::connect(target).await?);
+    let connected = TcpStream::connect(target).await;
+    if connected.is_err() {
+        counters.ledger.note(commands.who, |met| met.ended += 1);
+    }
+    let server = server.insert(connected?);
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (client_reads, client_writes) = client.split();
     let (server_reads, server_writes) = server.split();
-    let requests = pump(client_reads, server_writes, Way::Requests, commands.clone(), &counters.request_bytes);
-    let replies = pump(server_reads, client_writes, Way::Replies, commands, &counters.reply_bytes);
+    let requests = pump(client_reads, server_writes, Way::Requests, commands.clone(), counters);
+    let replies = pump(server_reads, client_writes, Way::Replies, commands, counters);
     // A reset of one side ends both at once.
     tokio::try_join!(requests, replies).map(|((), ())| ())
 }
@@ -393,6 +405,28 @@ impl Way {
             (Mode::Pass | Mode::Refuse | Mode::Stall | Mode::HoldReplies, _) => Duration::ZERO,
         }
     }
+
+    fn note(self, event: &Event, delay: Duration, counters: &Counters, who: Option<u32>) {
+        let is_end = matches!((self, event), (Self::Replies, Event::End | Event::Reset(_)));
+        if is_end || !delay.is_zero() {
+            counters.ledger.note(who, |met| {
+                met.delayed += u64::from(!delay.is_zero());
+                met.ended += u64::from(is_end);
+            });
+        }
+    }
+
+    fn passed(self, length: u64, counters: &Counters, who: Option<u32>) {
+        match self {
+            Self::Requests => {
+                counters.request_bytes.fetch_add(length, Ordering::SeqCst);
+                counters.ledger.note(who, |met| met.requests += 1);
+            }
+            Self::Replies => {
+                counters.reply_bytes.fetch_add(length, Ordering::SeqCst);
+            }
+        }
+    }
 }
 
 /// What is on its way, with the time it arrives.
@@ -411,7 +445,7 @@ async fn pump(
     mut to: WriteHalf<'_>,
     way: Way,
     commands: Commands,
-    bytes: &AtomicU64,
+    counters: &Counters,
 ) -> io::Result<()> {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Event)>(ON_THE_WAY);
     let mut mode_of_writer = commands.clone();
@@ -424,7 +458,9 @@ async fn pump(
                 Err(error) => Event::Reset(error),
             };
             let last = matches!(event, Event::End | Event::Reset(_));
-            let arrival = Instant::now() + way.delay(commands.mode());
+            let delay = way.delay(commands.mode());
+            way.note(&event, delay, counters, commands.who);
+            let arrival = Instant::now() + delay;
             if sender.send((arrival, event)).await.is_err() || last {
                 return Ok(());
             }
@@ -436,11 +472,14 @@ async fn pump(
             if arrival > Instant::now() {
                 tokio::time::sleep_until(arrival).await;
             }
-            mode_of_writer.passes(way).await?;
+            if way.is_held(mode_of_writer.mode()) {
+                counters.ledger.note(mode_of_writer.who, |met| met.held += 1);
+                mode_of_writer.passes(way).await?;
+            }
             match event {
                 Event::Data(data) => {
                     to.write_all(&data).await?;
-                    bytes.fetch_add(data.len() as u64, Ordering::SeqCst);
+                    way.passed(data.len() as u64, counters, mode_of_writer.who);
                 }
                 Event::End => to.shutdown().await?,
                 Event::Reset(error) => return Err(error),

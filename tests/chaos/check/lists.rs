@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Findings, Kind, missing};
+use super::{Course, Findings, Kind, missing};
 use crate::history::{Act, End, Op, Workload};
 
-pub fn judge(findings: &mut Findings, ops: &[&Op], settled: u64) {
+pub fn judge(findings: &mut Findings, ops: &[&Op], course: &Course) {
     let pushes: HashMap<u64, &Op> = ops
         .iter()
         .filter_map(|op| match op.act {
@@ -18,12 +18,12 @@ pub fn judge(findings: &mut Findings, ops: &[&Op], settled: u64) {
         if op.workload == Workload::Shared {
             measure(findings, elements, &pushes);
         } else {
-            one_writer(findings, op, elements, &pushes, settled);
+            one_writer(findings, op, elements, &pushes, course);
         }
     }
 }
 
-fn one_writer(findings: &mut Findings, op: &Op, elements: &[u64], pushes: &HashMap<u64, &Op>, settled: u64) {
+fn one_writer(findings: &mut Findings, op: &Op, elements: &[u64], pushes: &HashMap<u64, &Op>, course: &Course) {
     if let Some(pair) = elements.windows(2).find(|pair| pair[0] >= pair[1]) {
         findings.violated(Kind::Wrong, op, format!("{} comes twice or too late", pair[1]));
     }
@@ -41,7 +41,7 @@ fn one_writer(findings: &mut Findings, op: &Op, elements: &[u64], pushes: &HashM
         pushes.iter().find(|(element, push)| push.is_done() && push.ended <= op.begun && !there.contains(element));
     if let Some((element, push)) = lacks {
         let text = format!("{element} is not there, acknowledged at {:.3} s", super::seconds(push.ended));
-        findings.violated(missing(op, settled), op, text);
+        findings.violated(missing(op, course), op, text);
     }
 }
 

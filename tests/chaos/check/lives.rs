@@ -1,6 +1,6 @@
 //! Keys that are written once, and end once or never.
 
-use super::{Findings, Kind, missing, seconds};
+use super::{Course, Findings, Kind, missing, seconds};
 use crate::history::{Act, End, Op};
 
 /// How far an expiry may be off: the clocks of the servers are this machine's, but a client learns their difference from
@@ -8,7 +8,7 @@ use crate::history::{Act, End, Op};
 const SLACK: u64 = 300_000_000;
 const MS: u64 = 1_000_000;
 
-pub fn judge(findings: &mut Findings, ops: &[&Op], settled: u64) {
+pub fn judge(findings: &mut Findings, ops: &[&Op], course: &Course) {
     let write = ops.iter().find(|op| matches!(op.act, Act::Write(..)));
     let removal = ops.iter().find(|op| op.act == Act::Remove);
     for op in ops.iter().filter(|op| op.act.is_read()) {
@@ -41,7 +41,7 @@ pub fn judge(findings: &mut Findings, ops: &[&Op], settled: u64) {
             if removed.is_none() && !expired {
                 let kind = match removal {
                     Some(removal) if removal.is_failed() && removal.begun <= op.ended => Kind::Executed,
-                    _ => missing(op, settled),
+                    _ => missing(op, course),
                 };
                 findings.violated(kind, op, format!("nil, and was written {:?}", times(write)));
             }

@@ -4,6 +4,7 @@ mod cells;
 mod lists;
 mod lives;
 mod locks;
+mod pops;
 pub mod proof;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ pub enum Kind {
     Wrong,
     /// A read that failed.
     FailedRead,
+    /// A write that failed, or of which nobody knows, though an owner lives all the time.
+    FailedWrite,
     /// An error said that it was not executed, and it was.
     Executed,
     /// A lock had two owners.
@@ -79,14 +82,46 @@ pub fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
-/// Judges all operations of a round. `settled` is when the last fault was healed and nobody wrote any more: what is read
-/// later shows what was lost for good.
-pub fn history(ops: &[Op], settled: u64) -> Findings {
+/// What the judges know beside the operations.
+#[derive(Clone, Debug, Default)]
+pub struct Course {
+    /// When the last fault was healed and nobody wrote any more: what is read later shows what was lost for good.
+    pub settled: u64,
+    /// When a member was out of the ring, from a moment before: a write that it alone has executed is discarded, and runs
+    /// again at the next owner.
+    pub fenced: Vec<(u64, u64)>,
+    /// When there were faults: where a reply is lost, an absolute command runs again, and its reply is that of the second
+    /// time.
+    pub faults: Vec<(u64, u64)>,
+    /// When connections to a server that lives were reset: what was sent to it, and cannot run twice, is unknown.
+    pub cuts: Vec<(u64, u64)>,
+}
+
+impl Course {
+    /// Whether the same member may have been taken out while each of these was under way, or just before.
+    fn fenced_during(&self, ops: &[&Op]) -> bool {
+        self.fenced.iter().any(|(from, to)| ops.iter().all(|op| op.begun <= *to && op.ended >= *from))
+    }
+
+    fn repeats(&self, op: &Op) -> bool {
+        self.fenced.iter().chain(&self.faults).any(|(from, to)| op.begun <= *to && op.ended >= *from)
+    }
+
+    fn cut_off(&self, op: &Op) -> bool {
+        self.cuts.iter().any(|(from, to)| op.begun <= *to && op.ended >= *from)
+    }
+}
+
+/// Judges all operations of a round.
+pub fn history(ops: &[Op], course: &Course) -> Findings {
     let mut findings = Findings::default();
     let mut cells: BTreeMap<(Workload, &str), Vec<&Op>> = BTreeMap::new();
     for op in ops {
         cells.entry((op.workload, &op.cell)).or_default().push(op);
-        *findings.events.entry(op.workload).or_default() += 1;
+        // What has no answer, and a lock that another one has, proves little.
+        if op.is_done() && op.end != End::Taken(false) {
+            *findings.events.entry(op.workload).or_default() += 1;
+        }
         if op.error() == Some("hangs") {
             findings.violated(Kind::Hung, op, "it hangs");
         }
@@ -94,12 +129,17 @@ pub fn history(ops: &[Op], settled: u64) -> Findings {
             findings.violated(Kind::Wrong, op, "an answer that nobody can have written");
         } else if op.act.is_read() && !op.is_done() {
             findings.violated(Kind::FailedRead, op, "a read failed");
+        } else if op.is_unknown() && course.cut_off(op) {
+            *findings.measured.entry("writes of unknown outcome, cut off").or_default() += 1;
+        } else if !op.is_done() {
+            findings.violated(Kind::FailedWrite, op, "a write failed");
         }
     }
     for ((workload, _), mut ops) in cells {
         ops.sort_by_key(|op| op.begun);
         let judge = match workload {
             Workload::Append | Workload::Shared => lists::judge,
+            Workload::Pop => pops::judge,
             Workload::Set | Workload::Delete | Workload::Expiry => lives::judge,
             Workload::Lock => locks::judge,
             Workload::Register
@@ -109,14 +149,52 @@ pub fn history(ops: &[Op], settled: u64) -> Findings {
             | Workload::Multi
             | Workload::Script => cells::judge,
         };
-        judge(&mut findings, &ops, settled);
+        judge(&mut findings, &ops, course);
     }
     findings
 }
 
+/// What the copies show that differ when all is over, whoever wrote them; nothing, where what heals them has not ended.
+pub fn copies(
+    different: &BTreeMap<String, String>,
+    keys: &BTreeMap<String, Workload>,
+    unsettled: Option<&str>,
+) -> Vec<Violation> {
+    if let Some(why) = unsettled {
+        let text = format!("at the end of the round: {why}");
+        return vec![Violation { kind: Kind::NotWhole, workload: None, at: 0, text }];
+    }
+    let differs = |(key, how): (&String, &String)| {
+        let text = format!("{key}: {how}");
+        Violation { kind: Kind::Differs, workload: keys.get(key).copied(), at: 0, text }
+    };
+    different.iter().map(differs).collect()
+}
+
+/// What the checkers that have seen too little say. A plain load has few workloads.
+pub fn too_few(events: &BTreeMap<Workload, usize>, compared: usize, plain: bool, enough: usize) -> Vec<Violation> {
+    let checked = |workload: &&Workload| match **workload {
+        Workload::Shared => false,
+        Workload::Register | Workload::Counter => true,
+        _ => !plain,
+    };
+    let mut seen: Vec<(String, usize)> = Workload::ALL
+        .iter()
+        .filter(checked)
+        .map(|workload| (format!("{workload:?}"), events.get(workload).copied().unwrap_or_default()))
+        .collect();
+    seen.push(("the comparison of owners".to_owned(), compared));
+    seen.retain(|(_, count)| *count < enough);
+    let few = |(checker, count)| {
+        let text = format!("{checker} saw {count} events, of {enough}");
+        Violation { kind: Kind::TooLittle, workload: None, at: 0, text }
+    };
+    seen.into_iter().map(few).collect()
+}
+
 /// When what is seen is missing at the end it is lost; before, the read is wrong.
-fn missing(op: &Op, settled: u64) -> Kind {
-    if op.begun >= settled { Kind::Lost } else { Kind::Wrong }
+fn missing(op: &Op, course: &Course) -> Kind {
+    if op.begun >= course.settled { Kind::Lost } else { Kind::Wrong }
 }
 
 /// Times of operations, to count how many ended before a moment.

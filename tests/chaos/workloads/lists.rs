@@ -1,4 +1,4 @@
-//! Lists that are appended to: by one writer each, and by all.
+//! Lists that are appended to: by one writer each, and by all; and lists that all take from.
 
 use redis::cmd;
 
@@ -8,12 +8,15 @@ use crate::history::{Act, End, Workload};
 /// A list of this many elements is left for the next, so that reading one stays cheap.
 const LONGEST: u64 = 60;
 const SHARED: u64 = 4;
+/// So many that those who take find the list empty now and then.
+const AT_ONCE: u64 = 6;
 
 /// What a worker has appended.
 #[derive(Default)]
 pub struct Lists {
     pushed: u64,
     shared: u64,
+    waiting: u64,
 }
 
 impl Lists {
@@ -39,6 +42,26 @@ impl Lists {
         let key = hands.space.shared('q', self.shared / LONGEST * SHARED + hands.rng.u64(..SHARED));
         let element = (hands.client as u64) << 48 | (hands.worker as u64) << 32 | self.shared;
         push(hands, Workload::Shared, &key, element).await;
+    }
+
+    /// The first worker of each client appends to one list, all others take from any of these.
+    pub async fn take(&mut self, hands: &mut Hands) {
+        if hands.worker == 0 {
+            let key = hands.own('e', 0);
+            let elements = self.waiting + 1..=self.waiting + AT_ONCE;
+            self.waiting += AT_ONCE;
+            let mut cmd = cmd("RPUSH");
+            cmd.arg(&key).arg(elements.clone().collect::<Vec<u64>>());
+            let asked = hands.ask(&cmd).await;
+            let end = asked.result.as_ref().map_or_else(Clone::clone, |_| End::Done);
+            for element in elements {
+                hands.record(Workload::Pop, &key, Act::Push(element), &asked, end.clone());
+            }
+        } else {
+            let client = hands.rng.usize(..hands.space.clients);
+            let key = hands.space.key('e', client, 0, 0);
+            hands.run(Workload::Pop, &key, Act::Pop, cmd("LPOP").arg(&key), End::Number).await;
+        }
     }
 }
 

@@ -194,7 +194,7 @@ impl Worker {
     /// One operation of one of the workloads.
     pub async fn step(&mut self) {
         let hands = &mut self.hands;
-        match hands.rng.u8(..20) {
+        match hands.rng.u8(..22) {
             0..3 => self.registers.plain(hands).await,
             3..5 => self.registers.fields(hands).await,
             5 => self.registers.script(hands).await,
@@ -208,6 +208,7 @@ impl Worker {
             15 => self.lives.expire(hands).await,
             16 => self.lists.own(hands).await,
             17 => self.lists.shared(hands).await,
+            18..20 => self.lists.take(hands).await,
             _ => self.locks.step(hands).await,
         }
     }

@@ -1,4 +1,5 @@
-//! The load that the promises are measured with: keys of each worker's own, every tenth a counter, two reads a write.
+//! The load that the promises are measured with: keys of each worker's own, every tenth a counter, two reads a write, of
+//! which every third is of anybody's key.
 
 use redis::cmd;
 
@@ -30,9 +31,12 @@ impl Offered {
             self.write(hands, number).await;
             return;
         }
-        let key = hands.own('o', number);
+        let key = match hands.rng.u8(..3) {
+            0 => hands.anyones('o', KEYS_PER_WORKER),
+            _ => hands.own('o', number),
+        };
         let get = cmd("GET").arg(&key).to_owned();
-        if is_counter(number) {
+        if is_counter_key(&key) {
             hands.run(Workload::Counter, &key, Act::Read, &get, End::Number).await;
         } else {
             hands.run(Workload::Register, &key, Act::Read, &get, |value| number_in(&key, value)).await;
@@ -51,6 +55,11 @@ impl Offered {
         let (act, set) = (Act::Write(*value, None), cmd("SET").arg(&key).arg(named(&key, *value)).to_owned());
         hands.run(Workload::Register, &key, act, &set, |()| End::Done).await;
     }
+}
+
+/// By the number that the key ends in.
+fn is_counter_key(key: &str) -> bool {
+    key.ends_with('9')
 }
 
 fn is_counter(number: u64) -> bool {
