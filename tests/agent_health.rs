@@ -5,7 +5,7 @@
 mod agents;
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agents::{Running, founded, id, options, ring, ring_at, start, until, until_live, url};
 use redis_ring::agent::AgentOptions;
@@ -59,6 +59,28 @@ async fn a_hung_server_is_down_and_not_closed_and_joins_as_the_same_process() {
     until(&store, "redis-0", |r| r.state() == State::Down && !r.closed).await;
     servers[0].kill();
     until(&store, "redis-0", |r| r.state() == State::Down && r.closed).await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_what_nobody_else_has_may_hang_for_longer() {
+    loop {
+        let (_ring, store, servers, _agents) = ring(2).await;
+        servers[1].kill();
+        until(&store, "redis-1", |r| r.state() == State::Down).await;
+        let hangs = Instant::now();
+        servers[0].stop().unwrap();
+        // More than twice of what is enough where there is another owner.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let seen = store.snapshot().await.unwrap().member(&id("redis-0")).unwrap().state();
+        if hangs.elapsed() > Duration::from_millis(1500) {
+            // This machine has stood still.
+            continue;
+        }
+        assert_eq!(seen, State::Up);
+        until(&store, "redis-0", |r| r.state() == State::Down).await;
+        assert!(hangs.elapsed() > Duration::from_millis(1500));
+        break;
+    }
 }
 
 #[tokio::test]

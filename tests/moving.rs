@@ -313,6 +313,26 @@ async fn a_named_member_that_lost_the_connection_is_taken_out_for_the_true_reaso
     );
 }
 
+/// It may have given somebody else a lock meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_named_member_missed_that_was_the_primary_until_it_was_taken_out_is_unknown() {
+    let (mut ring, client, proxy, key) = syncing_behind_a_proxy(Mode::Pass).await;
+    proxy.set(Mode::HoldReplies).await;
+    let writing = tokio::spawn({
+        let (client, key) = (client.clone(), key.clone());
+        async move { run_or_error(&client.connection(), &["SET", &key, "x", "NX"]).await }
+    });
+    eventually(SOON, "it is sent", || async { ring.ask::<bool>(&id("r3"), cmd("EXISTS").arg(&key)).await }).await;
+    ring.flip().await;
+    ring.raise_gates().await;
+    eventually(SOON, "the flip is known", || async { client.topology().phase() == Phase::Retiring }).await;
+    proxy.cut().await;
+    proxy.set(Mode::Pass).await;
+    let error = writing.await.unwrap().unwrap_err();
+    assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error}");
+    assert_eq!(state(&client, "r3").0, State::Down);
+}
+
 fn state(client: &RingClient, member: &str) -> (State, String) {
     let topology = client.topology();
     let (_, member) = topology.find(&id(member)).unwrap();

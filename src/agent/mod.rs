@@ -97,6 +97,7 @@ impl Agent {
             flushes: flushes::Flushes::default(),
             warned: None,
             asked: None,
+            hung: None,
             options,
         };
         tokio::select! {

@@ -21,6 +21,7 @@ use super::returns::Returns;
 use super::server::{Connector, Failure};
 use super::unix_ms;
 use crate::command::OWN_KEYS;
+use crate::membership::fence::is_last_owner;
 use crate::membership::records::{LiveRecord, MemberRecord, SyncRecord, VERSION};
 use crate::membership::{Change, Changed, Snapshot, Store};
 use crate::placement::{Phase, State};
@@ -46,6 +47,8 @@ pub(super) struct Reconciler {
     pub(super) flushes: Flushes,
     /// The eviction that was warned of last.
     pub(super) warned: Option<String>,
+    /// Since when the server hangs.
+    pub(super) hung: Option<Instant>,
     /// The process that was asked whether it lets this agent do its work.
     pub(super) asked: Option<String>,
 }
@@ -72,6 +75,8 @@ const ANYWAY: Duration = Duration::from_secs(5);
 const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// How soon to look again whether the holder of the member's node is gone.
 const UNDECIDED: Duration = Duration::from_millis(500);
+/// How long a server may hang that has what nobody else has who is up.
+const LAST_OWNER: Duration = Duration::from_secs(2);
 
 impl Reconciler {
     /// Works until the session ends.
@@ -121,6 +126,7 @@ impl Reconciler {
         store.forget(&self.options.id).await;
         let snapshot = store.snapshot().await.map_err(|error| self.at_first(error))?;
         let health = self.health.seen.borrow_and_update().clone();
+        self.hung = matches!(health, Health::Hung).then(|| self.hung.unwrap_or_else(Instant::now));
         let wake = match &health {
             Health::Unknown => None,
             Health::Answers(own) => self.answers(store, &snapshot, own).await?,
@@ -129,10 +135,13 @@ impl Reconciler {
                 let sight = Sight::Unfit { why: "the server is loading its data", closed: false, lost: false };
                 self.silent(store, &snapshot, sight).await?
             }
-            Health::Hung => {
-                let sight = Sight::Dead { closed: false, why: "the server does not answer" };
-                self.silent(store, &snapshot, sight).await?
-            }
+            Health::Hung => match self.spared(&snapshot)? {
+                Some(until) => Some(until),
+                None => {
+                    let sight = Sight::Dead { closed: false, why: "the server does not answer" };
+                    self.silent(store, &snapshot, sight).await?
+                }
+            },
             Health::Refused => {
                 let sight = Sight::Dead { closed: true, why: "no server listens at its address" };
                 self.silent(store, &snapshot, sight).await?
@@ -146,6 +155,15 @@ impl Reconciler {
         };
         let anyway = Instant::now() + ANYWAY;
         Ok((changed, wake.map_or(anyway, |wake| wake.min(anyway))))
+    }
+
+    /// Until when a server that hangs stays in the ring because nobody else has what it has. Whether it is in the ring or not,
+    /// that cannot be read now; but one that goes on soon goes on at once, and does not have to return.
+    fn spared(&self, snapshot: &Snapshot) -> std::result::Result<Wake, Problem> {
+        let (Some(since), true) = (self.hung, is_member(snapshot, &self.options.id)) else { return Ok(None) };
+        let until = since + LAST_OWNER;
+        let spared = Instant::now() < until && is_last_owner(&snapshot.topology()?, &self.options.id);
+        Ok(spared.then_some(until))
     }
 
     /// Whoever starts without a ring, or without a right to it, is told; a running agent waits for it to come back.

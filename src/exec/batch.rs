@@ -135,9 +135,20 @@ impl End {
         }
         let Some(token) = tokens.first().copied() else { return ended };
         let missed = Missed { misses: std::mem::take(&mut ended.misses), tokens, keys, command: self.command };
+        let heir = fence::heir(&self.snapshot, missed.misses.iter().map(|miss| miss.owner), token);
         if let Err(error) = fence::settle(core, &self.snapshot, &missed).await {
             for (_, done) in ended.steps.iter().zip(&mut ended.done).filter(has_written) {
                 *done = Done::Failed(error.clone());
+            }
+            return ended;
+        }
+        if heir.is_some_and(|heir| fence::has_been_primary(core, &self.snapshot, heir, token)) {
+            let primary = &self.snapshot.topology().member(self.owners.primary()).id;
+            for (step, done) in ended.steps.iter().zip(&mut ended.done).filter(has_written) {
+                *done = match step.copying.may_repeat() && !self.atomic {
+                    true => Done::Again { unknown: true },
+                    false => Done::Failed(report::replaced(core, primary, command::name(&step.cmd), None)),
+                };
             }
             return ended;
         }

@@ -247,8 +247,13 @@ impl Write {
                 Err(error) => Err(error.into()),
             }),
             Ruling::Other(other) => {
-                let theirs = replies.find(|(owner, _)| *owner == other).map(|(_, value)| value);
-                Ok(Ok(theirs.unwrap_or(answer)))
+                let mut replies: Vec<(MemberIndex, Value)> = std::iter::once((first, answer)).chain(replies).collect();
+                let theirs = replies.iter().position(|(owner, _)| *owner == other).unwrap_or(0);
+                let (_, theirs) = replies.swap_remove(theirs);
+                Ok(match self.lacking(replies.into_iter(), &theirs, keys).await {
+                    Ok(()) => Ok(theirs),
+                    Err(error) => Err(error.into()),
+                })
             }
             Ruling::Nobody if self.repeat == Repeat::Absolute => {
                 let failures = vec![(primary.clone(), "it is not the primary any more".to_owned())];

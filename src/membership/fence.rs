@@ -72,11 +72,15 @@ fn may_fence(topology: &Topology, suspect: &NodeId) -> Result<(), &'static str> 
     if is_serving && not_up > (serving.members().len() / 3).max(1) {
         return Err("too many members are down already");
     }
-    let last = serving.ranges().iter().any(|range| {
-        let mut owners = range.owners.iter().copied().filter(|owner| state(*owner) == State::Up);
-        owners.next().is_some_and(|owner| topology.member(owner).id == *suspect) && owners.next().is_none()
-    });
-    if last { Err("it is the last owner of a range that is up") } else { Ok(()) }
+    if is_last_owner(topology, suspect) { Err("it is the last owner of a range that is up") } else { Ok(()) }
+}
+
+/// Whether a range has this member only that is up.
+pub(crate) fn is_last_owner(topology: &Topology, id: &NodeId) -> bool {
+    topology.serving().ranges().iter().any(|range| {
+        let mut owners = range.owners.iter().copied().filter(|owner| topology.member(*owner).state == State::Up);
+        owners.next().is_some_and(|owner| topology.member(owner).id == *id) && owners.next().is_none()
+    })
 }
 
 #[cfg(test)]

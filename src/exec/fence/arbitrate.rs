@@ -88,6 +88,18 @@ pub(in crate::exec) fn heir(
     heir.filter(|_| answered)
 }
 
+/// Whether a member that gained a key when it was written, and was to be its [`heir`], has been its primary since and is none
+/// any more. Then nobody knows whom it has told what: a lock may have been given away there.
+pub(in crate::exec) fn has_been_primary(core: &Core, written: &Snapshot, heir: MemberIndex, token: Token) -> bool {
+    let (newest, member) = (core.snapshot.load(), written.topology.member(heir));
+    let is_primary = newest.topology.writers(token).next().is_some_and(|first| {
+        let now = newest.topology.member(first);
+        (&now.id, now.generation) == (&member.id, member.generation)
+    });
+    let taken = newest.step.0.saturating_sub(written.step.0);
+    !is_primary && (taken > 1 || (taken == 1 && newest.topology.phase() == Phase::Retiring))
+}
+
 /// Waits for the ring to leave `syncing` where an [`heir`] has answered otherwise than the primary. All who are in doubt have
 /// to be told by the same one of the two, and only the end of the step says by which: who asked before it and who asks after
 /// it would be told the same number twice. `false` if it takes too long.

@@ -68,6 +68,10 @@ async fn one(core: &Core, id: &NodeId, key: &[u8]) -> Result<(), Unrepaired> {
         }
         let pair = Pair::of(core, token, id)?;
         if pair.are_equal(core, key).await? {
+            if has_it {
+                // Somebody's write may have been overwritten here that reaches the primary only now.
+                core.suspect(vec![key.to_vec()]);
+            }
             return Ok(());
         }
         has_it |= pair.copy_over(core, key, token, id).await?;
