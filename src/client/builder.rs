@@ -31,6 +31,7 @@ impl RingClientBuilder {
     }
 
     /// For those who have read the URL and the options of the membership already.
+    #[cfg(feature = "zookeeper")]
     pub(crate) fn with(url: RingUrl, membership: MembershipOptions) -> RingClientBuilder {
         RingClientBuilder { membership, ..RingClientBuilder::new(url) }
     }

@@ -5,12 +5,14 @@
 //! keeps serving, marked [`Source::Stale`].
 
 mod address;
+#[cfg_attr(not(feature = "zookeeper"), expect(dead_code, reason = "a ring that is fixed has none"))]
 mod arbiter;
 #[cfg(feature = "zookeeper")]
 mod beside;
 #[cfg(feature = "zookeeper")]
 pub(crate) mod fence;
 mod fixed;
+#[cfg_attr(not(feature = "zookeeper"), expect(dead_code, reason = "a ring that is fixed has none"))]
 mod hints;
 mod options;
 #[cfg(feature = "zookeeper")]
@@ -25,7 +27,9 @@ pub(crate) mod zookeeper;
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+#[cfg(feature = "zookeeper")]
+use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -76,11 +80,8 @@ pub struct Membership {
 enum Kind {
     /// There is no task that would hold the sending end.
     Fixed(#[expect(dead_code, reason = "it is held, so that receivers do not end")] watch::Sender<Arc<View>>),
-    Followed {
-        arbiter: Arbiter,
-        hints: Arc<Hints>,
-        task: AbortHandle,
-    },
+    #[cfg_attr(not(feature = "zookeeper"), expect(dead_code, reason = "a ring that is fixed has none"))]
+    Followed { arbiter: Arbiter, hints: Arc<Hints>, task: AbortHandle },
 }
 
 impl Membership {
