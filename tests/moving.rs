@@ -313,14 +313,30 @@ async fn a_named_member_that_lost_the_connection_is_taken_out_for_the_true_reaso
     );
 }
 
-/// It may have given somebody else a lock meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_named_member_missed_that_was_the_primary_until_it_was_taken_out_is_unknown() {
+async fn a_lock_that_a_named_member_missed_which_was_the_primary_until_it_was_taken_out_is_unknown() {
+    let error = missed_by_who_was_primary_meanwhile(&["SET", "", "x", "NX"]).await.unwrap_err();
+    // It may have given the lock to somebody else meanwhile.
+    assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_refused_counts_although_such_a_member_missed_it() {
+    assert_eq!(missed_by_who_was_primary_meanwhile(&["INCR", ""]).await.unwrap(), Value::Int(1));
+}
+
+/// A write that is under way when the ring flips, and whose named member is lost after that.
+async fn missed_by_who_was_primary_meanwhile(words: &[&str]) -> redis::RedisResult<Value> {
     let (mut ring, client, proxy, key) = syncing_behind_a_proxy(Mode::Pass).await;
     proxy.set(Mode::HoldReplies).await;
+    let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    words[1].clone_from(&key);
     let writing = tokio::spawn({
-        let (client, key) = (client.clone(), key.clone());
-        async move { run_or_error(&client.connection(), &["SET", &key, "x", "NX"]).await }
+        let client = client.clone();
+        async move {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            run_or_error(&client.connection(), &words).await
+        }
     });
     eventually(SOON, "it is sent", || async { ring.ask::<bool>(&id("r3"), cmd("EXISTS").arg(&key)).await }).await;
     ring.flip().await;
@@ -328,9 +344,9 @@ async fn what_a_named_member_missed_that_was_the_primary_until_it_was_taken_out_
     eventually(SOON, "the flip is known", || async { client.topology().phase() == Phase::Retiring }).await;
     proxy.cut().await;
     proxy.set(Mode::Pass).await;
-    let error = writing.await.unwrap().unwrap_err();
-    assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error}");
+    let answer = writing.await.unwrap();
     assert_eq!(state(&client, "r3").0, State::Down);
+    answer
 }
 
 fn state(client: &RingClient, member: &str) -> (State, String) {

@@ -192,6 +192,11 @@ impl Step {
         matches!(self.copying, Copying::Absolute | Copying::Deterministic)
     }
 
+    /// Whether it depends on what is there whether it changes anything, as a lock does.
+    pub(super) fn may_refuse(&self) -> bool {
+        self.no_effect != NoEffect::Unproven
+    }
+
     /// Whether a reply proves that the command has changed nothing.
     pub(super) fn did_nothing(&self, reply: &Value) -> bool {
         is_error(reply) && !self.may_fail_late || self.no_effect.shown_by(reply)
