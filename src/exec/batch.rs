@@ -147,7 +147,10 @@ impl End {
             // What cannot be refused counts once wherever it runs: only its number may have been told to somebody else as well.
             let may_refuse = |(step, _): &(&Step, &mut Done)| step.may_refuse() || self.atomic;
             for (step, done) in ended.steps.iter().zip(&mut ended.done).filter(has_written).filter(may_refuse) {
-                *done = Done::Failed(report::replaced(core, primary, command::name(&step.cmd), None));
+                *done = match step.copying.may_repeat() && !self.atomic {
+                    true => Done::Again { unknown: true },
+                    false => Done::Failed(report::replaced(core, primary, command::name(&step.cmd), None)),
+                };
             }
         }
         if core.fences.is_some() && !ended.others.is_empty() {
