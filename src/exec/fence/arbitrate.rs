@@ -14,7 +14,7 @@ use super::super::{Core, InStep, Snapshot};
 use super::judge::adopted;
 use crate::error::Error;
 use crate::membership::Source;
-use crate::placement::{MemberIndex, Phase, Step, Token};
+use crate::placement::{MemberIndex, Phase, Step, Token, Topology};
 
 /// How long an answer may wait for the ring to leave a step.
 const STEP: Duration = Duration::from_secs(1);
@@ -47,31 +47,39 @@ pub(in crate::exec) async fn arbitrate(
         Err(error) => return Ruling::Unsure(error),
     };
     let (newest, known) = (&view.topology, &snapshot.topology);
-    let same_life = |index: MemberIndex| {
-        let member = known.member(index);
-        newest.find(&member.id).filter(|(_, now)| now.generation == member.generation).map(|(now, _)| now)
-    };
-    let first = newest.writers(token).next();
+    let leads = |index: MemberIndex| is_primary(known, newest, index, token);
     if let Some(heir) = heir {
         let taken = newest.step().0.saturating_sub(known.step().0);
         // Whoever was told meanwhile was told by the heir, which has been the primary, or nobody knows by whom.
-        let has_been = newest.phase() == Phase::Retiring && (first.is_none() || same_life(heir) != first);
-        if taken > 1 || (taken == 1 && has_been) {
+        if taken > 1 || (taken == 1 && newest.phase() == Phase::Retiring && !leads(heir)) {
             adopted(core, fences).await;
             return Ruling::Nobody;
         }
     }
-    if first.is_some() && same_life(*primary) == first {
+    if leads(*primary) {
         return Ruling::Asked;
     }
     // The next request is to be right at once.
     adopted(core, fences).await;
-    if let Some(other) = asked.iter().find(|index| first.is_some() && same_life(**index) == first) {
+    if let Some(other) = asked.iter().find(|index| leads(**index)) {
         return Ruling::Other(*other);
     }
     // The ring has flipped away from it, and it has taken the writes of those who do not know yet until then.
-    let is_written = same_life(*primary).is_some_and(|now| newest.writers(token).any(|writer| writer == now));
+    let is_written =
+        same_life(known, newest, *primary).is_some_and(|now| newest.writers(token).any(|writer| writer == now));
     if is_written { Ruling::Asked } else { Ruling::Nobody }
+}
+
+/// The same life of a member in a newer topology.
+fn same_life(known: &Topology, newest: &Topology, index: MemberIndex) -> Option<MemberIndex> {
+    let member = known.member(index);
+    newest.find(&member.id).filter(|(_, now)| now.generation == member.generation).map(|(now, _)| now)
+}
+
+/// Whether this life of a member is the key's primary in a newer topology.
+fn is_primary(known: &Topology, newest: &Topology, index: MemberIndex, token: Token) -> bool {
+    let first = newest.writers(token).next();
+    first.is_some() && same_life(known, newest, index) == first
 }
 
 /// Who gains the key and is to be its primary, if it is among those that have answered otherwise than the primary.
@@ -91,11 +99,8 @@ pub(in crate::exec) fn heir(
 /// Whether a member that gained a key when it was written, and was to be its [`heir`], has been its primary since and is none
 /// any more. Then nobody knows whom it has told what: a lock may have been given away there.
 pub(in crate::exec) fn has_been_primary(core: &Core, written: &Snapshot, heir: MemberIndex, token: Token) -> bool {
-    let (newest, member) = (core.snapshot.load(), written.topology.member(heir));
-    let is_primary = newest.topology.writers(token).next().is_some_and(|first| {
-        let now = newest.topology.member(first);
-        (&now.id, now.generation) == (&member.id, member.generation)
-    });
+    let newest = core.snapshot.load();
+    let is_primary = is_primary(&written.topology, &newest.topology, heir, token);
     let taken = newest.step.0.saturating_sub(written.step.0);
     !is_primary && (taken > 1 || (taken == 1 && newest.topology.phase() == Phase::Retiring))
 }
