@@ -12,7 +12,7 @@ use redis_ring::agent::AgentOptions;
 use redis_ring::local::RedisOptions;
 use redis_ring::membership::{Membership, MembershipOptions, RingUrl};
 use redis_ring::placement::{Config, State};
-use support::{FaultProxy, Mode, SOON, eventually, redis, redis_servers, shared_zookeeper, unique_root, zookeeper};
+use support::{FaultProxy, Mode, SOON, eventually, redis_servers, shared_zookeeper, unique_root, zookeeper};
 
 #[tokio::test]
 async fn a_killed_server_is_down_and_closed_and_joins_when_it_is_back() {
@@ -175,20 +175,26 @@ async fn a_record_that_was_spoilt_by_hand_is_written_anew_by_its_agent() {
 async fn an_agent_that_stood_still_itself_fences_nobody() {
     let ring = url(&shared_zookeeper().await.url(&unique_root()));
     let store = agents::store(&ring).await;
-    store.init(&Config::default(), 1).await.unwrap();
-    let server = redis().await;
+    store.init(&Config::default(), 2).await.unwrap();
+    let servers = redis_servers(2).await;
     // Replies take so long that a probe is under way most of the time.
-    let proxy = FaultProxy::start(server.addr()).await;
-    let slow = Duration::from_millis(60);
+    let proxy = FaultProxy::start(servers[0].addr()).await;
+    let slow = Duration::from_millis(120);
     proxy.set(Mode::Delay { requests: Duration::ZERO, replies: slow }).await;
-    let mut options = options(&ring, "redis-0", &server);
+    let mut options = options(&ring, "redis-0", &servers[0]);
     options.redis = format!("redis://{}", proxy.addr()).parse().unwrap();
-    let _agent = Running::of(options);
+    // All limits are long, so that a busy machine is no hang.
+    (options.health.probe, options.health.hang_after, options.health.connect) = (slow * 3, slow * 4, slow * 50);
+    let _agents = [Running::of(options), start(&ring, "redis-1", &servers[1])];
     founded(&store).await;
     let before = store.snapshot().await.unwrap();
-    for _ in 0..8 {
-        // The agent and the proxy of this test run on this one thread.
-        std::thread::sleep(Duration::from_millis(700));
+    for _ in 0..3 {
+        for _ in 0..4 {
+            // The agents and the proxy of this test run on this one thread.
+            std::thread::sleep(slow * 4);
+            // Too short for an answer: what was asked before is answered late, and what is asked now is next.
+            tokio::time::sleep(slow / 2).await;
+        }
         let probes = proxy.counts().reply_bytes;
         eventually(SOON, "some probes", || async { proxy.counts().reply_bytes > probes + 20 }).await;
     }

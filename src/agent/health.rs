@@ -106,10 +106,44 @@ struct Silence {
 
 /// `INFO` is asked for once in so many probes: a second by default.
 const INFO_EVERY: u32 = 20;
-/// Fewer unanswered probes in a row may be one hiccup, however long it took.
+/// Fewer unanswered probes may be one hiccup, however long it took.
 const PROBES: u32 = 3;
-/// How much later than planned this task may run before its own delay is to blame.
+/// How much later than planned this task may run until nothing that it saw before counts.
 const STALL: Duration = Duration::from_millis(200);
+/// How often this task looks whether it runs in time, while it waits for an answer.
+const PULSE: Duration = Duration::from_millis(10);
+
+/// How late this task has run at worst, while it waited for something.
+///
+/// An answer that came in time is seen late by a process that gets no processor, and then its time limit has passed.
+struct Lag {
+    due: Instant,
+    worst: Duration,
+}
+
+impl Lag {
+    /// Waits, and measures.
+    async fn during<T>(waiting: impl Future<Output = T>) -> (T, Duration) {
+        let mut lag = Lag { due: Instant::now() + PULSE, worst: Duration::ZERO };
+        let mut waiting = std::pin::pin!(waiting);
+        let done = loop {
+            tokio::select! {
+                biased;
+                done = &mut waiting => break done,
+                () = sleep_until(lag.due) => {
+                    lag.note();
+                    lag.due = Instant::now() + PULSE;
+                }
+            }
+        };
+        lag.note();
+        (done, lag.worst)
+    }
+
+    fn note(&mut self) {
+        self.worst = self.worst.max(self.due.elapsed());
+    }
+}
 
 impl Watcher {
     async fn run(mut self) {
@@ -117,23 +151,26 @@ impl Watcher {
         let mut round = 0u32;
         'probes: loop {
             let began = Instant::now();
-            let probed = match &mut server {
-                Some(server) => self.probe(server, round).await,
-                None => match self.meet().await {
-                    Ok(new) => {
-                        server = Some(new);
-                        Ok(())
-                    }
-                    Err(failure) => Err(failure),
-                },
-            };
+            let (probed, lag) = Lag::during(async {
+                match &mut server {
+                    Some(server) => self.probe(server, round).await,
+                    None => match self.meet().await {
+                        Ok(new) => {
+                            server = Some(new);
+                            Ok(())
+                        }
+                        Err(failure) => Err(failure),
+                    },
+                }
+            })
+            .await;
             round = round.wrapping_add(1);
             let lost = matches!(probed, Err(Failure::Lost(_)));
             match probed {
                 Ok(()) => self.silence = None,
                 Err(failure) => {
                     let had = server.is_some();
-                    if self.judge(failure, began) || lost {
+                    if self.judge(failure, began, lag) || lost {
                         server = None;
                         round = 0;
                     }
@@ -144,9 +181,6 @@ impl Watcher {
                 }
             }
             let planned = (began + self.options.every).max(Instant::now());
-            // The longest that a round may take by its time limits: meeting the server and asking who it is.
-            let longest = self.options.connect * 2 + self.options.probe;
-            let slow = began.elapsed() > longest + STALL;
             loop {
                 let event = async {
                     match &mut server {
@@ -177,7 +211,7 @@ impl Watcher {
                     }
                 }
             }
-            if slow || Instant::now() > planned + STALL {
+            if lag.max(planned.elapsed()) > STALL {
                 // This task stood still, and so saw everybody late.
                 self.silence = None;
             }
@@ -277,7 +311,7 @@ impl Watcher {
     }
 
     /// Says what a failed probe means. Returns whether to begin again with a new connection.
-    fn judge(&mut self, failure: Failure, began: Instant) -> bool {
+    fn judge(&mut self, failure: Failure, began: Instant, lag: Duration) -> bool {
         match failure {
             Failure::Refused => {
                 self.silence = None;
@@ -295,11 +329,11 @@ impl Watcher {
                 // What it refused may be this connection's user.
                 true
             }
+            // Its answer may have been there in time.
+            Failure::Silent if lag > self.options.probe / 3 => false,
             Failure::Silent | Failure::Lost(_) => {
                 let silence = self.silence.get_or_insert(Silence { since: began, probes: 0 });
                 silence.probes += 1;
-                // The last of them was sent after others that were late: had this process stood still, it would have been
-                // answered.
                 let hung = silence.probes >= PROBES && silence.since.elapsed() >= self.options.hang_after;
                 if hung {
                     self.report(Health::Hung);
