@@ -159,15 +159,23 @@ async fn a_member_that_died_while_its_agent_was_away_is_down_when_one_is_back() 
 #[tokio::test]
 async fn a_record_that_was_spoilt_by_hand_is_written_anew_by_its_agent() {
     let (ring, store, servers, _agents) = ring(2).await;
-    let before = store.snapshot().await.unwrap();
     let RingUrl::ZooKeeper { hosts, root } = &ring else { panic!("not in ZooKeeper") };
     let hand = zookeeper_client::Client::connect(&format!("{}{root}", hosts.join(","))).await.unwrap();
-    hand.set_data("/members/redis-0", b"garbage", None).await.unwrap();
-    hand.delete("/members/redis-1", None).await.unwrap();
     for (n, server) in servers.iter().enumerate() {
-        let back = until(&agents::store(&ring).await, &format!("redis-{n}"), |r| r.state() == State::Joining).await;
+        let (name, before) = (format!("redis-{n}"), store.snapshot().await.unwrap());
+        match n {
+            0 => hand.set_data("/members/redis-0", b"garbage", None).await.map(drop).unwrap(),
+            _ => hand.delete("/members/redis-1", None).await.unwrap(),
+        }
+        // A store that has not seen the record before.
+        let anew = agents::store(&ring).await;
+        // Above every generation that it may have had.
+        let back = until(&anew, &name, |r| r.generation > u64::try_from(before.epoch.0).unwrap()).await;
         assert_eq!(back.run_id, agents::run_id(server).await);
-        assert!(back.generation > u64::try_from(before.epoch.0).unwrap(), "above every one that it may have had");
+        // The other one has everything still, so it can be filled.
+        let whole = until(&anew, &name, |r| r.state() == State::Up).await;
+        assert_eq!(whole.generation, back.generation);
+        eventually(SOON, "the move is over", || async { store.snapshot().await.unwrap().ring.phase == "still" }).await;
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use redis_ring::ErrorKind;
-use redis_ring::membership::records::LiveRecord;
+use redis_ring::membership::records::{LiveRecord, MemberRecord};
 use redis_ring::membership::{Change, Changed, Digest, Membership, MembershipOptions, Source, Store};
 use redis_ring::placement::{Config, Epoch, Phase, State, Step};
 use rings::{by_hand, failure, founded, id, impatient, is_stale, options, record, register, set_state, state_of, url};
@@ -86,6 +86,20 @@ async fn a_ring_is_not_founded_over_another() {
     ] {
         assert_eq!(store.init(&config, members).await.unwrap_err().kind(), ErrorKind::Invalid);
     }
+}
+
+#[tokio::test]
+async fn a_record_that_was_deleted_and_created_again_is_not_the_one_that_was_read_before() {
+    let ring = url(&shared_zookeeper().await.url(&unique_root()));
+    let store = founded(&ring).await;
+    let reader = Store::open(&ring, &options()).await.unwrap();
+    let before = reader.snapshot().await.unwrap().member(&id("redis-0")).cloned().unwrap();
+    store.change(|snapshot| Ok(Some(Change::of(snapshot).delete(&id("redis-0")).clone()))).await.unwrap();
+    let anew = MemberRecord { generation: before.generation + 1, ..before };
+    store.change(|snapshot| Ok(Some(Change::of(snapshot).put(&id("redis-0"), anew.clone()).clone()))).await.unwrap();
+    let seen = reader.snapshot().await.unwrap();
+    assert_eq!(seen.ring.members["redis-0"], 0, "the version that it had before");
+    assert_eq!(seen.member(&id("redis-0")), Some(&anew));
 }
 
 #[tokio::test]

@@ -136,6 +136,10 @@ pub struct RingRecord {
     /// The version of each member's record, so that only those that changed are read.
     #[serde(default)]
     pub members: BTreeMap<String, i32>,
+    /// The epoch at which each member's record was created: one that is deleted and created again counts its versions from
+    /// zero, and is not the one that was read before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub created: BTreeMap<String, i32>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -181,6 +185,7 @@ impl RingRecord {
             copies_old: None,
             gaining: BTreeMap::new(),
             members: BTreeMap::new(),
+            created: BTreeMap::new(),
             rest: Map::new(),
         }
     }

@@ -131,13 +131,17 @@ async fn apply(session: &Session, snapshot: &Snapshot, change: Change) -> Result
     // All versions, not only those of this change: so a record that was written by hand is seen from now on.
     let mut versions: BTreeMap<&NodeId, i32> =
         snapshot.members.iter().filter_map(|(id, entry)| Some((id, entry.version?))).collect();
+    let epoch = snapshot.epoch.0;
     for (id, record) in &members {
-        match record {
-            Some(_) => {
-                versions.entry(id).and_modify(|version| *version = version.wrapping_add(1)).or_insert(0);
+        match (record, versions.get_mut(id)) {
+            (Some(_), Some(version)) => *version = version.wrapping_add(1),
+            (Some(_), None) => {
+                versions.insert(id, 0);
+                ring.created.insert(id.as_str().to_owned(), epoch.wrapping_add(1));
             }
-            None => {
+            (None, _) => {
                 versions.remove(id);
+                ring.created.remove(id.as_str());
             }
         }
     }
@@ -145,7 +149,6 @@ async fn apply(session: &Session, snapshot: &Snapshot, change: Change) -> Result
 
     let options = zk::CreateMode::Persistent.with_acls(session.acls());
     let mut multi = session.client().new_multi_writer();
-    let epoch = snapshot.epoch.0;
     // First, so that its failure is told from that of a record.
     multi.add_set_data(&session.path("/ring"), &bytes(&ring)?, Some(epoch)).map_err(failed)?;
     for (id, record) in &members {

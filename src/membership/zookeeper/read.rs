@@ -17,9 +17,23 @@ use crate::{Error, ErrorKind};
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     config: Option<ConfigRecord>,
-    /// Each record beside the version that `/ring` had for it.
-    members: BTreeMap<NodeId, (i32, Entry)>,
+    /// Each record beside what `/ring` said of it.
+    members: BTreeMap<NodeId, (Edition, Entry)>,
     founded_at: i64,
+}
+
+/// What `/ring` says of a member's record: its version, and when it was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Edition {
+    version: i32,
+    created: Option<i32>,
+}
+
+impl Edition {
+    fn of(ring: &RingRecord, id: &NodeId) -> Option<Edition> {
+        let version = *ring.members.get(id.as_str())?;
+        Some(Edition { version, created: ring.created.get(id.as_str()).copied() })
+    }
 }
 
 impl Cache {
@@ -131,26 +145,26 @@ async fn members(
     let mut known = BTreeMap::new();
     let mut missing = Vec::new();
     for id in ring.ids() {
-        let version = ring.members.get(id.as_str()).copied();
+        let edition = Edition::of(ring, &id);
         match cache.members.remove(&id) {
-            Some((seen, entry)) if Some(seen) == version => {
+            Some((seen, entry)) if Some(seen) == edition => {
                 known.insert(id, (seen, entry));
             }
-            _ => missing.push((id, version)),
+            _ => missing.push((id, edition)),
         }
     }
-    let reads = missing.into_iter().map(|(id, version)| async move {
+    let reads = missing.into_iter().map(|(id, edition)| async move {
         let entry = member(session, &id).await?;
-        Ok::<_, ReadError>((id, version, entry))
+        Ok::<_, ReadError>((id, edition, entry))
     });
     let mut reads = futures_util::stream::iter(reads).buffer_unordered(CONCURRENT);
     let mut entries = BTreeMap::new();
     while let Some(read) = reads.next().await {
-        let (id, version, entry) = read?;
-        match version {
+        let (id, edition, entry) = read?;
+        match edition {
             // Something written past the ring's own changes is read again next time.
-            Some(version) if entry.version == Some(version) => {
-                known.insert(id, (version, entry));
+            Some(edition) if entry.version == Some(edition.version) => {
+                known.insert(id, (edition, entry));
             }
             _ => {
                 entries.insert(id, entry);
