@@ -313,6 +313,26 @@ async fn a_lost_reply_is_an_unknown_outcome_and_the_copies_are_equal() {
 }
 
 #[tokio::test]
+async fn a_transaction_whose_primary_falls_silent_is_not_undone_by_its_copy() {
+    let mut ring = FixedRing::start(2).await;
+    let client = ring.client().await;
+    let primary = client.locate("n").owners[0].clone();
+    let proxy = FaultProxy::start(ring.server(&primary).addr()).await;
+    ring.reach(&primary, proxy.addr());
+    let client = ring.client().await;
+    let waiting = client.transaction(&["n"], async |mut connection, mut pipeline| {
+        proxy.set(Mode::HoldReplies).await;
+        pipeline.set("n", "v").query_async::<Option<()>>(&mut connection).await
+    });
+    let error = waiting.await.unwrap_err();
+    assert_eq!(own(&error).outcome(), Outcome::Unknown);
+    proxy.set(Mode::Pass).await;
+    eventually(SOON, "equal copies", || ring.copies_are_equal(&client, "n")).await;
+    let has = direct::ask::<Option<String>>(&ring.server(&primary).addr(), cmd("GET").arg("n")).await;
+    assert_eq!(has.as_deref(), Some("v"), "it was executed, and nobody has undone it");
+}
+
+#[tokio::test]
 async fn a_transaction_dropped_on_its_way_is_on_both_owners_or_on_none() {
     let mut ring = FixedRing::start(2).await;
     let slow = redis_ring::placement::NodeId::new("r0").unwrap();

@@ -102,13 +102,10 @@ struct End {
 }
 
 impl End {
-    /// Gives the copies the state of a key. Where a primary that fails is taken out, the next one has nothing of what is to be
-    /// copied, and its state must not pass for it.
+    /// Gives the copies the state of a key. Where its primary fails, the next owner has nothing of what is to be copied, and
+    /// its state must not pass for it.
     async fn copy_state(&self, core: &Arc<Core>, key: &[u8]) -> Result<(), Error> {
         let (snapshot, keys) = (self.snapshot.clone(), vec![key.to_vec()]);
-        if core.fences.is_none() {
-            return groups::copy_state_of(core, snapshot, keys).await;
-        }
         let primary = &self.snapshot.topology().member(self.owners.primary()).id;
         if groups::copy_state_from(core, snapshot, keys, primary).await? {
             return Ok(());

@@ -303,25 +303,9 @@ impl Begun {
     }
 }
 
-/// Gives the copies the state that these keys, of one token, have at their primary now. What this process sends later
-/// for them reaches the copies later.
-pub(super) async fn copy_state(core: &Arc<Core>, keys: Vec<Vec<u8>>) -> Result<(), Error> {
-    copy_state_of(core, InStep::newest(core), keys).await
-}
-
-/// As [`copy_state`], to the copies of this snapshot if its primary is connected still.
-pub(super) async fn copy_state_of(core: &Arc<Core>, snapshot: InStep, keys: Vec<Vec<u8>>) -> Result<(), Error> {
-    let step = Step::state_of(keys);
-    let _writing = core.writing(step.tokens.all().iter().copied());
-    let mut ran = run_in(core, snapshot, vec![step], false).await;
-    match ran.results.pop().unwrap_or_else(|| Err(lost()))?.extract_error() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::new(ErrorKind::Server, "the primary does not give its state away").with_source(error)),
-    }
-}
-
-/// As [`copy_state_of`], but from this member alone. `false` if it did not give its state away, and then nobody has got
-/// anything.
+/// Gives the copies of this snapshot the state that these keys, of one token, have at this member, their primary, now. What
+/// this process sends later for them reaches the copies later. `false` if it did not give its state away, and then nobody has
+/// got anything.
 pub(super) async fn copy_state_from(
     core: &Arc<Core>,
     mut snapshot: InStep,

@@ -285,13 +285,7 @@ impl Watched {
         unchanged.cmd("MULTI").cmd("PING").cmd("EXEC").cmd("WATCH").arg(written);
         let mut have_it = false;
         for _ in 0..COPIED_AT_MOST {
-            let copied = if self.core.fences.is_some() {
-                groups::copy_state_from(&self.core, snapshot.clone(), written.to_vec(), &self.member).await
-            } else {
-                let copied = groups::copy_state_of(&self.core, snapshot.clone(), written.to_vec()).await;
-                // Otherwise another member's state was copied, which does not know of the transaction.
-                copied.map(|()| self.is_primary_in(snapshot.clone()))
-            };
+            let copied = groups::copy_state_from(&self.core, snapshot.clone(), written.to_vec(), &self.member).await;
             let copied = copied.map_err(|error| error.with_outcome(Outcome::Unknown))?;
             have_it |= copied;
             let replies = if copied {
@@ -318,15 +312,17 @@ impl Watched {
         Ok(Copied::Yes)
     }
 
-    /// Gives the copies what the member has, if it comes back soon as the process that it was.
+    /// Gives the copies what the member has, if it comes back soon as the process that it was. What another owner has is not
+    /// asked for: it does not know of the transaction.
     async fn settle(&self, written: Vec<Vec<u8>>) {
         let until = deadline(&self.core) + self.core.options.connect.timeouts.write;
         let mut snapshot = InStep::newest(&self.core);
         while Instant::now() < until {
             if self.is_primary() {
                 // The caller is told that the outcome is unknown, whatever this says.
-                match groups::copy_state(&self.core, written.clone()).await {
-                    Ok(()) => return,
+                match groups::copy_state_from(&self.core, snapshot.clone(), written.clone(), &self.member).await {
+                    Ok(true) => return,
+                    Ok(false) => {}
                     Err(_) => break,
                 }
             }
