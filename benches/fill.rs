@@ -2,6 +2,8 @@
 //!
 //! Slices with and without filling take turns, and each ratio is of two slices of one round. The load is offered at a fixed
 //! rate, so that latencies mean something, and then without a limit, so that the cost in throughput shows.
+//!
+//! What it takes in memory is this process's peak, so that is measured first, from little to much, and without load.
 
 mod support;
 
@@ -13,6 +15,7 @@ use redis::aio::MultiplexedConnection;
 use redis_ring::agent::AgentOptions;
 use redis_ring::agent::fill::{Copier, Endpoint, Limits, State};
 use redis_ring::local::{RedisOptions, RedisServer};
+use support::memory::Peak;
 use support::spread::Spread;
 use support::table::Table;
 use support::{Failed, VALUE};
@@ -29,20 +32,65 @@ const OFFERED: f64 = 6400.0;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<(), Failed> {
+    memory().await?;
     small_keys().await?;
     large_keys().await
 }
 
-async fn small_keys() -> Result<(), Failed> {
-    let (source, target) = (RedisServer::start(RedisOptions::new())?, RedisServer::start(RedisOptions::new())?);
-    let mut connection = connect(&source).await?;
-    for from in (0..MANY).step_by(1000) {
+async fn memory() -> Result<(), Failed> {
+    let mut table = Table::new(&["memory of this process", "at the source MiB", "before MiB", "at most MiB"]);
+    for (name, keys, large) in [
+        ("30,000 small keys", 30_000, 0),
+        ("300,000 small keys", 300_000, 0),
+        ("3,000,000 small keys", 3_000_000, 0),
+        ("a string of 64 MiB", 0, 64),
+        ("a string of 256 MiB", 0, 256),
+    ] {
+        let (source, target) = (RedisServer::start(RedisOptions::new())?, RedisServer::start(RedisOptions::new())?);
+        small_keys_at(&source, keys).await?;
+        large_string_at(&source, large).await?;
+        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connect(&source).await?).await?;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).and_then(|used| used.parse().ok());
+        let Some(peak) = Peak::start() else {
+            println!("memory is measured on Linux alone\n");
+            return Ok(());
+        };
+        let limits = Limits { patience: Duration::from_secs(60), ..Limits::default() };
+        caught_up(&Copier::start(endpoint(&source)?, endpoint(&target)?, gains(), limits)).await?;
+        let mib = |bytes: u64| format!("{:.1}", bytes as f64 / (1 << 20) as f64);
+        let at_most = peak.at_most().ok_or("no peak")?;
+        table.row([name.to_owned(), used.map(mib).unwrap_or_default(), mib(peak.before), mib(at_most)]);
+    }
+    table.print();
+    println!();
+    Ok(())
+}
+
+async fn small_keys_at(server: &RedisServer, many: usize) -> Result<(), Failed> {
+    let mut connection = connect(server).await?;
+    for from in (0..many).step_by(1000) {
         let mut some = redis::pipe();
         for n in from..from + 1000 {
             some.set(format!("g:{n}"), VALUE).ignore();
         }
         some.exec_async(&mut connection).await?;
     }
+    Ok(())
+}
+
+/// One that nobody can make smaller.
+async fn large_string_at(server: &RedisServer, mib: usize) -> Result<(), Failed> {
+    let mut connection = connect(server).await?;
+    for _ in 0..mib {
+        let text: Vec<u8> = (0..1 << 20).map(|_| fastrand::alphanumeric() as u8).collect();
+        redis::cmd("APPEND").arg("g:large").arg(text).exec_async(&mut connection).await?;
+    }
+    Ok(())
+}
+
+async fn small_keys() -> Result<(), Failed> {
+    let (source, target) = (RedisServer::start(RedisOptions::new())?, RedisServer::start(RedisOptions::new())?);
+    small_keys_at(&source, MANY).await?;
     let mut table = Table::new(&["load", "keys/s filled", "served/s", "ratio", "p50 ms", "p99 ms", "longest ms"]);
     for (name, rate) in [("6,400/s offered", Some(OFFERED)), ("all it can", None)] {
         let (mut alone, mut with, mut rates) = (Vec::new(), Vec::new(), Vec::new());
@@ -92,8 +140,7 @@ async fn large_keys() -> Result<(), Failed> {
                     redis::cmd("HSET").arg("g:large").arg(fields).exec_async(&mut connection).await?;
                 }
             } else {
-                let text: Vec<u8> = (0..64 << 20).map(|_| fastrand::alphanumeric() as u8).collect();
-                redis::cmd("SET").arg("g:large").arg(text).exec_async(&mut connection).await?;
+                large_string_at(&source, 64).await?;
             }
             let pings = [Pings::start(&source).await?, Pings::start(&target).await?];
             let began = Instant::now();

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every benchmark uses another part, so that `expect` would fail in some")]
 
 pub mod hand_written;
+pub mod memory;
 #[cfg(feature = "cli")]
 pub mod ring;
 pub mod spread;
