@@ -101,13 +101,26 @@ struct Watcher {
 /// Probes that were not answered, in a row.
 struct Silence {
     since: Instant,
+    /// Those whose answers would have been heard in time.
     probes: u32,
+}
+
+impl Silence {
+    /// One more, that began then. How late this process has run meanwhile at worst tells whether its answer may have been
+    /// there in time. Whether it is a hang now.
+    fn goes_on(&mut self, began: Instant, now: Instant, lag: Duration, hang_after: Duration) -> bool {
+        self.probes += u32::from(lag <= now.duration_since(began) / 3);
+        let silent = now.duration_since(self.since);
+        (self.probes >= PROBES && silent >= hang_after) || silent >= hang_after * LATE
+    }
 }
 
 /// `INFO` is asked for once in so many probes: a second by default.
 const INFO_EVERY: u32 = 20;
 /// Fewer unanswered probes may be one hiccup, however long it took.
 const PROBES: u32 = 3;
+/// A machine so busy that no probe can be trusted does not hide a hang for longer than so many times what is enough otherwise.
+const LATE: u32 = 10;
 /// How much later than planned this task may run until nothing that it saw before counts.
 const STALL: Duration = Duration::from_millis(200);
 /// How often this task looks whether it runs in time, while it waits for an answer.
@@ -329,12 +342,9 @@ impl Watcher {
                 // What it refused may be this connection's user.
                 true
             }
-            // Its answer may have been there in time.
-            Failure::Silent if lag > self.options.probe / 3 => false,
             Failure::Silent | Failure::Lost(_) => {
                 let silence = self.silence.get_or_insert(Silence { since: began, probes: 0 });
-                silence.probes += 1;
-                let hung = silence.probes >= PROBES && silence.since.elapsed() >= self.options.hang_after;
+                let hung = silence.goes_on(began, Instant::now(), lag, self.options.hang_after);
                 if hung {
                     self.report(Health::Hung);
                 }
@@ -358,4 +368,60 @@ impl Watcher {
 /// Whether a push tells that a key has changed, and if so, whether that are all.
 fn invalidation(push: &PushInfo) -> Option<bool> {
     (push.kind == PushKind::Invalidate).then(|| matches!(push.data.first(), None | Some(Value::Nil)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROBE: Duration = Duration::from_millis(75);
+    const HANG: Duration = Duration::from_millis(225);
+
+    /// After how many probes, each of which this process was so late to hear, it is a hang.
+    fn probes(lag: Duration) -> u32 {
+        let mut now = Instant::now();
+        let mut silence = Silence { since: now, probes: 0 };
+        for probe in 1..=100 {
+            let began = now;
+            now += PROBE.max(lag);
+            if silence.goes_on(began, now, lag, HANG) {
+                return probe;
+            }
+        }
+        u32::MAX
+    }
+
+    #[test]
+    fn what_this_process_was_late_to_hear_is_no_hang_for_long() {
+        assert_eq!(probes(Duration::ZERO), PROBES);
+        assert_eq!(probes(PROBE / 3), PROBES);
+        assert_eq!(probes(PROBE / 3 + Duration::from_millis(1)), 10 * PROBES);
+        assert_eq!(probes(PROBE * 2), 10 * PROBES / 2);
+    }
+
+    #[test]
+    fn some_probes_in_time_are_enough_among_others_that_were_not() {
+        let mut now = Instant::now();
+        let mut silence = Silence { since: now, probes: 0 };
+        let late = [true, false, true, true, false, true];
+        for late in late {
+            let began = now;
+            now += PROBE;
+            assert!(!silence.goes_on(began, now, if late { PROBE } else { Duration::ZERO }, HANG));
+        }
+        assert!(silence.goes_on(now, now + PROBE, Duration::ZERO, HANG));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lag_is_how_late_a_task_runs_at_worst_while_it_waits() {
+        let (done, lag) = Lag::during(tokio::time::sleep(PROBE)).await;
+        let () = done;
+        assert!(lag <= Duration::from_millis(2), "{lag:?}");
+        let stall = async {
+            tokio::time::sleep(PROBE).await;
+            tokio::time::advance(HANG).await;
+        };
+        let ((), lag) = Lag::during(stall).await;
+        assert!(lag >= HANG - PULSE * 2, "{lag:?}");
+    }
 }

@@ -84,7 +84,8 @@ pub struct HealthOptions {
     pub every: Duration,
     /// How long one answer may take.
     pub probe: Duration,
-    /// How long it may be silent until it counts as hung; at least three probes are unanswered then.
+    /// How long it may be silent until it counts as hung; at least three probes are unanswered then. Those that this process
+    /// itself may have heard late, because it got no processor, do not count before ten times as long.
     pub hang_after: Duration,
     /// One connection attempt, the handshake included.
     pub connect: Duration,

@@ -108,6 +108,7 @@ mod tests {
             serving: placed.clone(),
             next: placed,
             members: BTreeMap::from([("a".to_owned(), 3), ("b".to_owned(), 0)]),
+            created: BTreeMap::from([("b".to_owned(), 9)]),
             ..RingRecord::founding(2)
         };
         let members = BTreeMap::from([

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 const CONFIG: &str = r#"{"v":1,"ring":"crc32-mix64-v1","vnodes":1024,"copies":2,"db":0,"cache":false,"replace_after_ms":30000,"fence_wait_ms":150}"#;
-const RING: &str = r#"{"v":1,"step":7,"phase":"still","serving":{"a":{"weight":100,"zone":"z"},"b":{"weight":50}},"next":{},"old":{},"members":{"a":3,"b":0}}"#;
+const RING: &str = r#"{"v":1,"step":7,"phase":"still","serving":{"a":{"weight":100,"zone":"z"},"b":{"weight":50}},"next":{},"old":{},"members":{"a":3,"b":0},"created":{"b":9}}"#;
 const MEMBER: &str = r#"{"v":1,"addr":"redis://10.0.0.1:6379","state":"up","gen":3,"run_id":"abc","closed":false,"reason":"r","by":"b","since":1}"#;
 const LEAD: &str = r#"{"v":1,"id":"a","agent":"host:1 0.1.0"}"#;
 const LIVE: &str = r#"{"v":1,"run_id":"abc","agent":"host:1 0.1.0","client_id":4,"sync":{"step":2,"gen":3,"fingerprint":"f","done":1,"total":2,"bytes":9,"caught_up":false,"rate":5,"cuts":["b"],"up":{"b":2},"void":false}}"#;
