@@ -19,7 +19,7 @@ use super::batch::{Batch, Done, Ended};
 use super::fence;
 use super::owners::Owners;
 use super::read::{hurry, in_order, may_hedge, no_owner, read};
-use super::reply::{Verdict, is_error, judge};
+use super::reply::{Verdict, judge};
 use super::round::Failures;
 use super::steps::Step;
 use super::write::{because, caller_is_gone, deadline, owners, pause};
@@ -305,28 +305,49 @@ impl Begun {
 
 /// Gives the copies of this snapshot the state that these keys, of one token, have at this member, their primary, now. What
 /// this process sends later for them reaches the copies later. `false` if it did not give its state away, and then nobody has
-/// got anything.
+/// got anything: one that can be taken out of the ring is not waited for.
+///
+/// # Errors
+/// Where it refuses to, or a copy may lack it.
 pub(super) async fn copy_state_from(
     core: &Arc<Core>,
     mut snapshot: InStep,
     keys: Vec<Vec<u8>>,
     member: &NodeId,
 ) -> Result<bool, Error> {
-    let step = Step::state_of(keys);
+    let until = deadline(core);
+    let mut step = Step::state_of(keys);
+    let token = step.tokens.first();
     let _writing = core.writing(step.tokens.all().iter().copied());
-    let Some(owners) = owners(core, &mut snapshot, step.tokens.first(), &[]) else { return Ok(false) };
-    if snapshot.seat(owners.primary()).node.id() != member {
-        return Ok(false);
-    }
-    let group = Group { owners, steps: vec![(0, step)] };
-    let mut group = Some(group);
-    let begun = poll_fn(|cx| Poll::Ready(group.take().map(|group| begin(core, &snapshot, group, false, cx))));
-    let Some(begun) = begun.await else { return Ok(false) };
-    match begun.task.await.ok().and_then(|mut ended| ended.done.pop()) {
-        Some(Done::Replied(reply)) => Ok(!is_error(&reply)),
-        Some(Done::Again { .. }) => Ok(false),
-        Some(Done::Failed(error)) => Err(error),
-        None => Err(lost().with_outcome(Outcome::Unknown)),
+    loop {
+        let Some(owners) = owners(core, &mut snapshot, token, &[]) else { return Ok(false) };
+        if snapshot.seat(owners.primary()).node.id() != member {
+            return Ok(false);
+        }
+        let was_by_script = step.by_script;
+        let mut group = Some(Group { owners, steps: vec![(0, step)] });
+        let begun = poll_fn(|cx| Poll::Ready(group.take().map(|group| begin(core, &snapshot, group, false, cx))));
+        let Some(begun) = begun.await else { return Ok(false) };
+        let mut ended = begun.task.await.map_err(|_| lost().with_outcome(Outcome::Unknown))?;
+        step = match (ended.done.pop(), ended.steps.pop()) {
+            (Some(Done::Replied(reply)), _) => {
+                let refused = |error| {
+                    Error::new(ErrorKind::Server, "the primary does not give its state away").with_source(error)
+                };
+                return reply.extract_error().map(|_| true).map_err(refused);
+            }
+            (Some(Done::Failed(error)), _) => return Err(error),
+            // A server that is short of memory does it otherwise, at once and in the same step of the ring.
+            (Some(Done::Again { .. }), Some(by_script)) if by_script.by_script && !was_by_script => {
+                step = by_script;
+                continue;
+            }
+            (Some(Done::Again { .. }), Some(step)) if core.fences.is_none() && Instant::now() < until => step,
+            (Some(Done::Again { .. }), _) => return Ok(false),
+            (None, _) => return Err(lost().with_outcome(Outcome::Unknown)),
+        };
+        hurry(&snapshot, token);
+        pause(core, &mut snapshot).await;
     }
 }
 

@@ -286,7 +286,10 @@ impl Watched {
         let mut have_it = false;
         for _ in 0..COPIED_AT_MOST {
             let copied = groups::copy_state_from(&self.core, snapshot.clone(), written.to_vec(), &self.member).await;
-            let copied = copied.map_err(|error| error.with_outcome(Outcome::Unknown))?;
+            let copied = copied.map_err(|error| {
+                self.core.suspect(written.to_vec());
+                error.with_outcome(Outcome::Unknown)
+            })?;
             have_it |= copied;
             let replies = if copied {
                 let request = Request::begin(self);
