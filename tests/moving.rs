@@ -873,6 +873,46 @@ async fn an_old_primary_is_not_right_again_where_the_one_after_it_was_taken_out(
     .await;
 }
 
+/// What a client is told of a lock that the old primary has given it and that the new one, which gained the key, has refused
+/// when it was named; and who has it then at both. The new primary hears that it was given back before the flip, or never.
+async fn refused_by_who_gains(given_back: bool) -> (Value, [Option<String>; 2]) {
+    let zookeeper = shared_zookeeper().await;
+    let mut ring = Operator::start(zookeeper, 5, 3, async |_, _| None).await;
+    let client = ring.builder().open().await.unwrap();
+    ring.sync_towards(&["r0", "r1", "r2", "r3", "r4"], &[&client]).await;
+    let key = format!("{}n", ring.tag(&client, &["r0", "r1"], &["r3", "r0"]));
+    ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], &[]).await;
+    ring.ask::<()>(&id("r3"), cmd("SET").arg(&key).arg("theirs")).await;
+    let connection = client.connection();
+    let words = ["SET", &key, "mine", "NX"];
+    let (answer, ()) = futures_util::future::join(run_or_error(&connection, &words), async {
+        eventually(SOON, "the new primary has refused it", || async {
+            let stats: String = ring.ask(&id("r3"), cmd("INFO").arg("commandstats")).await;
+            stats.contains("cmdstat_set:calls=2,")
+        })
+        .await;
+        if given_back {
+            ring.ask::<()>(&id("r3"), cmd("DEL").arg(&key)).await;
+        }
+        ring.flip().await;
+    })
+    .await;
+    let holder = async |owner| ring.ask(&id(owner), cmd("GET").arg(&key)).await;
+    (answer.unwrap(), [holder("r3").await, holder("r0").await])
+}
+
+#[tokio::test]
+async fn a_lock_that_the_new_primary_refuses_is_not_held_at_the_old_one() {
+    let theirs = || Some("theirs".to_owned());
+    assert_eq!(refused_by_who_gains(false).await, (Value::Nil, [theirs(), theirs()]));
+}
+
+#[tokio::test]
+async fn a_lock_that_was_given_back_meanwhile_is_taken_at_the_new_primary() {
+    let mine = || Some("mine".to_owned());
+    assert_eq!(refused_by_who_gains(true).await, (Value::Okay, [mine(), mine()]));
+}
+
 #[tokio::test]
 async fn what_a_primary_did_without_a_word_does_not_run_again_where_its_state_was_copied_since() {
     let (ring, proxy) = with_a_proxy(3).await;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::copies::{Other, Said, Settled};
 use super::fence::{self, Miss, Missed, Ruling, Why};
+use super::heal;
 use super::owners::Owners;
 use super::polling::{both, poll_unconstrained, yield_once};
 use super::reply::{Verdict, judge};
@@ -192,7 +193,19 @@ impl End {
             };
             *done = match (other, said) {
                 (Some(other), _) if copy != other => continue,
-                (Some(_), Said::Reply(reply)) if alike => Done::Replied(reply),
+                (Some(_), Said::Reply(reply)) if alike => {
+                    let did_nothing = |reply: &Value| step.did_nothing(reply);
+                    let executed = matches!(&*done, Done::Replied(reply) if !did_nothing(reply));
+                    if executed && did_nothing(&reply) {
+                        let primary = &self.snapshot.topology().member(copy).id;
+                        match self.refused_by_heir(core, primary, step).await {
+                            Ok(now) => Done::Replied(now.unwrap_or(reply)),
+                            Err(_) => Done::Failed(replaced()),
+                        }
+                    } else {
+                        Done::Replied(reply)
+                    }
+                }
                 (Some(_), Said::Nothing) if !self.atomic => Done::Again { unknown: false },
                 (None, _) if why.is_none() && !self.atomic && step.copying.may_repeat() => {
                     Done::Again { unknown: true }
@@ -211,6 +224,24 @@ impl End {
                 return;
             }
         }
+    }
+
+    /// What its primary has executed and the one of now, which was to get it as a copy, has refused, is on all owners or on
+    /// none. What this one answers after all, if it executes it.
+    async fn refused_by_heir(
+        &self,
+        core: &Arc<Core>,
+        primary: &NodeId,
+        step: &Step,
+    ) -> Result<Option<Value>, heal::Unrepaired> {
+        if !self.atomic {
+            let did_nothing = |reply: &Value| step.did_nothing(reply);
+            let now = fence::insist_there(core, primary, &step.cmd, did_nothing).await;
+            if now.is_some() {
+                return Ok(now);
+            }
+        }
+        heal::undo(core, primary, step.tokens.first(), &step.written()).await.map(|()| None)
     }
 
     /// Sees to copies that refused what the primary has executed, as of a single command.

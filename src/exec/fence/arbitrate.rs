@@ -14,7 +14,8 @@ use super::super::{Core, InStep, Snapshot};
 use super::judge::adopted;
 use crate::error::Error;
 use crate::membership::Source;
-use crate::placement::{MemberIndex, Phase, Step, Token, Topology};
+use crate::node::Link;
+use crate::placement::{MemberIndex, NodeId, Phase, Step, Token, Topology};
 
 /// How long an answer may wait for the ring to leave a step.
 const STEP: Duration = Duration::from_secs(1);
@@ -138,6 +139,23 @@ pub(in crate::exec) async fn insist(
 ) -> bool {
     let held = InStep::with(core, snapshot);
     let Some(link) = snapshot.seat(copy).link().filter(|_| held.step == snapshot.step) else { return false };
+    until_done(core, &link, cmd, did_nothing).await.is_some()
+}
+
+/// Likewise at a member that is the primary by now, and its answer.
+pub(in crate::exec) async fn insist_there(
+    core: &Core,
+    primary: &NodeId,
+    cmd: &Cmd,
+    did_nothing: impl Fn(&Value) -> bool,
+) -> Option<Value> {
+    let held = InStep::newest(core);
+    let (index, _) = held.topology().find(primary)?;
+    let link = held.link(index)?;
+    until_done(core, &link, cmd, did_nothing).await
+}
+
+async fn until_done(core: &Core, link: &Link, cmd: &Cmd, did_nothing: impl Fn(&Value) -> bool) -> Option<Value> {
     let until = Instant::now() + core.options.connect.timeouts.probe;
     let mut pause = Duration::from_millis(1);
     while Instant::now() < until {
@@ -145,9 +163,9 @@ pub(in crate::exec) async fn insist(
         pause = (pause * 2).min(Duration::from_millis(20));
         match link.copy(cmd, core.write_ms).await {
             Ok(value) if did_nothing(&value) => {}
-            Ok(_) => return true,
-            Err(_) => return false,
+            Ok(value) => return Some(value),
+            Err(_) => return None,
         }
     }
-    false
+    None
 }
