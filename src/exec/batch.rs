@@ -238,6 +238,8 @@ impl End {
             let did_nothing = |reply: &Value| step.did_nothing(reply);
             let now = fence::insist_there(core, primary, &step.cmd, did_nothing).await;
             if now.is_some() {
+                // It may have done something else there, such as giving another element.
+                core.suspect(step.written());
                 return Ok(now);
             }
         }
