@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 use super::copies::{Other, Said, Settled};
 use super::fence::{self, Miss, Missed, Ruling, Why};
-use super::heal;
 use super::owners::Owners;
 use super::polling::{both, poll_unconstrained, yield_once};
 use super::reply::{Verdict, judge};
@@ -198,10 +197,9 @@ impl End {
                     let executed = matches!(&*done, Done::Replied(reply) if !did_nothing(reply));
                     if executed && did_nothing(&reply) {
                         let primary = &self.snapshot.topology().member(copy).id;
-                        match self.refused_by_heir(core, primary, step).await {
-                            Ok(now) => Done::Replied(now.unwrap_or(reply)),
-                            Err(_) => Done::Failed(replaced()),
-                        }
+                        self.refused_by_heir(core, primary, step)
+                            .await
+                            .map_or_else(|| Done::Failed(replaced()), Done::Replied)
                     } else {
                         Done::Replied(reply)
                     }
@@ -226,24 +224,15 @@ impl End {
         }
     }
 
-    /// What its primary has executed and the one of now, which was to get it as a copy, has refused, is on all owners or on
-    /// none. What this one answers after all, if it executes it.
-    async fn refused_by_heir(
-        &self,
-        core: &Arc<Core>,
-        primary: &NodeId,
-        step: &Step,
-    ) -> Result<Option<Value>, heal::Unrepaired> {
-        if !self.atomic {
-            let did_nothing = |reply: &Value| step.did_nothing(reply);
-            let now = fence::insist_there(core, primary, &step.cmd, did_nothing).await;
-            if now.is_some() {
-                // It may have done something else there, such as giving another element.
-                core.suspect(step.written());
-                return Ok(now);
-            }
+    /// What its primary has executed and the one of now, which was to get it as a copy, has refused. What this one answers
+    /// after all, if it executes it; otherwise nobody knows what becomes of it. The old primary's must not be undone: what
+    /// the new one has may have been deleted by somebody who cannot reach it, and who will take it out for that.
+    async fn refused_by_heir(&self, core: &Arc<Core>, primary: &NodeId, step: &Step) -> Option<Value> {
+        core.suspect(step.written());
+        if self.atomic {
+            return None;
         }
-        heal::undo(core, primary, step.tokens.first(), &step.written()).await.map(|()| None)
+        fence::insist_there(core, primary, &step.cmd, |reply: &Value| step.did_nothing(reply)).await
     }
 
     /// Sees to copies that refused what the primary has executed, as of a single command.

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::fence::{self, Miss, Missed, Ruling, Settled, Why};
-use super::heal;
 use super::owners::Owners;
 use super::polling::poll_unconstrained;
 use super::read::{hurry, no_owner};
@@ -251,13 +250,6 @@ impl Write {
                 let mut replies: Vec<(MemberIndex, Value)> = std::iter::once((first, answer)).chain(replies).collect();
                 let theirs = replies.iter().position(|(owner, _)| *owner == other).unwrap_or(0);
                 let (_, theirs) = replies.swap_remove(theirs);
-                // What is refused must be nowhere.
-                if did_nothing(&theirs)
-                    && replies.iter().any(|(_, value)| !did_nothing(value))
-                    && heal::undo(core, self.snapshot.seat(other).node.id(), self.token, keys).await.is_err()
-                {
-                    return Ok(Err(report::replaced(core, primary, command::name(&self.cmd), None).into()));
-                }
                 Ok(match self.lacking(replies.into_iter(), &theirs, keys).await {
                     Ok(()) => Ok(theirs),
                     Err(error) => Err(error.into()),

@@ -22,7 +22,7 @@ use crate::placement::Token;
 pub use compare::Compared;
 use refresh::Found;
 pub(super) use refresh::ahead_of;
-pub(super) use repair::{Unrepaired, repair, undo};
+pub(super) use repair::{Unrepaired, repair};
 pub(super) use suspects::Suspects;
 use suspects::{Examined, Why};
 pub(super) use tell::{Tales, keep_telling};

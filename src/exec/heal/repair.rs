@@ -59,27 +59,6 @@ pub(in crate::exec) async fn repair(core: &Core, id: &NodeId, keys: &[Vec<u8>]) 
     }
 }
 
-/// Gives all other owners the state that these keys, of one token, have at this primary: what they have executed and it has
-/// refused. Should it be taken out, what it has said would not be true any more.
-pub(in crate::exec) async fn undo(
-    core: &Core,
-    primary: &NodeId,
-    token: Token,
-    keys: &[Vec<u8>],
-) -> Result<(), Unrepaired> {
-    let mut snapshot = InStep::newest(core);
-    let owners = owners(core, &mut snapshot, token, &[]).ok_or(Unrepaired::Later)?;
-    if snapshot.seat(owners.primary()).node.id() != primary || !owners.missing().is_empty() {
-        return Err(Unrepaired::Later);
-    }
-    let copies: Vec<NodeId> = owners.copies().iter().map(|copy| snapshot.seat(*copy).node.id().clone()).collect();
-    drop(snapshot);
-    for copy in &copies {
-        repair(core, copy, keys).await?;
-    }
-    Ok(())
-}
-
 async fn one(core: &Core, id: &NodeId, key: &[u8]) -> Result<(), Unrepaired> {
     let token = Token::of_key(key);
     let mut has_it = false;
