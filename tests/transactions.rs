@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{AsyncCommands, RedisResult, Value, cmd};
+use redis_ring::placement::NodeId;
 use redis_ring::{ErrorKind, Outcome, RingClient};
 use support::{FaultProxy, FixedRing, Mode, SOON, direct, eventually, own};
 use tokio::sync::Notify;
@@ -91,7 +92,7 @@ async fn what_a_transaction_wrote_is_read_afterwards_whatever_is_cached() {
 #[tokio::test]
 async fn other_writes_of_the_same_process_keep_their_order() {
     let mut ring = FixedRing::start(2).await;
-    let slow = redis_ring::placement::NodeId::new("r1").unwrap();
+    let slow = NodeId::new("r1").unwrap();
     let proxy = FaultProxy::start(ring.server(&slow).addr()).await;
     ring.reach(&slow, proxy.addr());
     let client = ring.client().await;
@@ -284,14 +285,19 @@ async fn the_next_owner_takes_over_from_a_primary_that_dies_or_hangs() {
     }
 }
 
-#[tokio::test]
-async fn a_lost_reply_is_an_unknown_outcome_and_the_copies_are_equal() {
+/// A ring of two, and the primary of `n` behind a proxy.
+async fn primary_behind_a_proxy() -> (FixedRing, RingClient, NodeId, FaultProxy) {
     let mut ring = FixedRing::start(2).await;
-    let client = ring.client().await;
-    let primary = client.locate("n").owners[0].clone();
+    let primary = ring.client().await.locate("n").owners[0].clone();
     let proxy = FaultProxy::start(ring.server(&primary).addr()).await;
     ring.reach(&primary, proxy.addr());
     let client = ring.client().await;
+    (ring, client, primary, proxy)
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_an_unknown_outcome_and_the_copies_are_equal() {
+    let (ring, client, primary, proxy) = primary_behind_a_proxy().await;
     let at_primary = ring.server(&primary).addr();
     let (proxy, server) = (&proxy, &at_primary);
     let waiting = client.transaction(&["n"], async |mut connection, mut pipeline| {
@@ -314,12 +320,7 @@ async fn a_lost_reply_is_an_unknown_outcome_and_the_copies_are_equal() {
 
 #[tokio::test]
 async fn a_transaction_whose_primary_falls_silent_is_not_undone_by_its_copy() {
-    let mut ring = FixedRing::start(2).await;
-    let client = ring.client().await;
-    let primary = client.locate("n").owners[0].clone();
-    let proxy = FaultProxy::start(ring.server(&primary).addr()).await;
-    ring.reach(&primary, proxy.addr());
-    let client = ring.client().await;
+    let (ring, client, primary, proxy) = primary_behind_a_proxy().await;
     let waiting = client.transaction(&["n"], async |mut connection, mut pipeline| {
         proxy.set(Mode::HoldReplies).await;
         pipeline.set("n", "v").query_async::<Option<()>>(&mut connection).await
@@ -335,7 +336,7 @@ async fn a_transaction_whose_primary_falls_silent_is_not_undone_by_its_copy() {
 #[tokio::test]
 async fn a_transaction_dropped_on_its_way_is_on_both_owners_or_on_none() {
     let mut ring = FixedRing::start(2).await;
-    let slow = redis_ring::placement::NodeId::new("r0").unwrap();
+    let slow = NodeId::new("r0").unwrap();
     let proxy = FaultProxy::start(ring.server(&slow).addr()).await;
     ring.reach(&slow, proxy.addr());
     let client = ring.client().await;

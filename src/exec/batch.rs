@@ -190,20 +190,15 @@ impl End {
                 Said::Reply(reply) => step.did_nothing(reply),
                 Said::Unclear => false,
             };
+            let executed = matches!(&*done, Done::Replied(reply) if !step.did_nothing(reply));
             *done = match (other, said) {
                 (Some(other), _) if copy != other => continue,
-                (Some(_), Said::Reply(reply)) if alike => {
-                    let did_nothing = |reply: &Value| step.did_nothing(reply);
-                    let executed = matches!(&*done, Done::Replied(reply) if !did_nothing(reply));
-                    if executed && did_nothing(&reply) {
-                        let primary = &self.snapshot.topology().member(copy).id;
-                        self.refused_by_heir(core, primary, step)
-                            .await
-                            .map_or_else(|| Done::Failed(replaced()), Done::Replied)
-                    } else {
-                        Done::Replied(reply)
-                    }
+                (Some(_), Said::Reply(_)) if alike && refused && executed => {
+                    let primary = &self.snapshot.topology().member(copy).id;
+                    let now = self.refused_by_heir(core, primary, step).await;
+                    now.map_or_else(|| Done::Failed(replaced()), Done::Replied)
                 }
+                (Some(_), Said::Reply(reply)) if alike => Done::Replied(reply),
                 (Some(_), Said::Nothing) if !self.atomic => Done::Again { unknown: false },
                 (None, _) if why.is_none() && !self.atomic && step.copying.may_repeat() => {
                     Done::Again { unknown: true }

@@ -56,11 +56,7 @@ pub(super) async fn run(core: &Arc<Core>, first: &Arc<Snapshot>, steps: Vec<Step
     if core.pause.is_held() {
         Box::pin(core.pause.over()).await;
     }
-    run_in(core, InStep::with(core, first), steps, atomic).await
-}
-
-/// As [`run`], under the step of this snapshot for as long as nothing has to be sent again.
-async fn run_in(core: &Arc<Core>, mut snapshot: InStep, steps: Vec<Step>, atomic: bool) -> Ran {
+    let mut snapshot = InStep::with(core, first);
     let mut results: Vec<Option<Result<Value, Error>>> = steps.iter().map(|_| None).collect();
     let mut pending: Pending = steps.into_iter().enumerate().collect();
     let mut failures = Failures::new();
