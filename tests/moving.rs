@@ -873,9 +873,19 @@ async fn an_old_primary_is_not_right_again_where_the_one_after_it_was_taken_out(
     .await;
 }
 
+/// How often a server has executed a command.
+async fn calls(ring: &Operator, member: &str, command: &str) -> u64 {
+    let stats: String = ring.ask(&id(member), cmd("INFO").arg("commandstats")).await;
+    let calls =
+        stats.lines().find_map(|line| line.strip_prefix("cmdstat_")?.strip_prefix(command)?.strip_prefix(":calls="));
+    calls.and_then(|calls| calls.split(',').next()?.parse().ok()).unwrap_or(0)
+}
+
 /// What a client is told of a lock that the old primary has given it and that the new one, which gained the key, has refused
-/// when it was named; and who has it then at both. The new primary hears that it was given back before the flip, or never.
-async fn refused_by_who_gains(given_back: bool) -> (redis::RedisResult<Value>, [Option<String>; 2]) {
+/// when it was named; and who has it then at both.
+async fn refused_by_who_gains(
+    happens: impl AsyncFn(&mut Operator, &str),
+) -> (redis::RedisResult<Value>, [Option<String>; 2]) {
     let zookeeper = shared_zookeeper().await;
     let mut ring = Operator::start(zookeeper, 5, 3, async |_, _| None).await;
     let client = ring.builder().open().await.unwrap();
@@ -886,15 +896,9 @@ async fn refused_by_who_gains(given_back: bool) -> (redis::RedisResult<Value>, [
     let connection = client.connection();
     let words = ["SET", &key, "mine", "NX"];
     let (answer, ()) = futures_util::future::join(run_or_error(&connection, &words), async {
-        eventually(SOON, "the new primary has refused it", || async {
-            let stats: String = ring.ask(&id("r3"), cmd("INFO").arg("commandstats")).await;
-            stats.contains("cmdstat_set:calls=2,")
-        })
-        .await;
-        if given_back {
-            ring.ask::<()>(&id("r3"), cmd("DEL").arg(&key)).await;
-        }
-        ring.flip().await;
+        // The first is the one of somebody else.
+        eventually(SOON, "the new primary has refused it", || async { calls(&ring, "r3", "set").await > 1 }).await;
+        happens(&mut ring, &key).await;
     })
     .await;
     let holder = async |owner| ring.ask(&id(owner), cmd("GET").arg(&key)).await;
@@ -903,15 +907,74 @@ async fn refused_by_who_gains(given_back: bool) -> (redis::RedisResult<Value>, [
 
 #[tokio::test]
 async fn a_lock_that_the_old_primary_gave_and_the_new_one_refuses_is_unknown() {
-    let (answer, _) = refused_by_who_gains(false).await;
+    let (answer, _) = refused_by_who_gains(async |ring, _| ring.flip().await).await;
     assert_eq!(own(&answer.unwrap_err()).outcome(), Outcome::Unknown);
 }
 
 #[tokio::test]
-async fn a_lock_that_was_given_back_meanwhile_is_taken_at_the_new_primary() {
-    let (answer, holders) = refused_by_who_gains(true).await;
+async fn a_lock_that_was_given_back_meanwhile_is_taken_at_both_before_the_flip() {
+    let give_back = async |ring: &mut Operator, key: &str| ring.ask::<()>(&id("r3"), cmd("DEL").arg(key)).await;
+    let (answer, holders) = refused_by_who_gains(give_back).await;
+    assert_eq!(answer.unwrap(), Value::Okay, "and nobody has flipped the ring");
+    assert_eq!(holders, [Some("mine".to_owned()), Some("mine".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_lock_is_sent_there_again_for_as_long_as_the_step_lasts() {
+    let (answer, _) = refused_by_who_gains(async |ring, key| {
+        // More often than a copy that refuses is sent it again for a moment.
+        eventually(SOON, "it was refused many times", || async { calls(ring, "r3", "set").await > 16 }).await;
+        ring.ask::<()>(&id("r3"), cmd("DEL").arg(key)).await;
+    })
+    .await;
+    assert_eq!(answer.unwrap(), Value::Okay, "and nobody has flipped the ring");
+}
+
+/// Keys with the same owners may have other ones in the next ring.
+#[tokio::test]
+async fn whose_answer_counts_is_decided_for_each_key_of_a_pipeline_by_who_is_to_have_it() {
+    let zookeeper = shared_zookeeper().await;
+    let mut ring = Operator::start(zookeeper, 5, 3, async |_, _| None).await;
+    let client = ring.builder().open().await.unwrap();
+    ring.sync_towards(&["r0", "r1", "r2", "r3", "r4"], &[&client]).await;
+    let stays = format!("{}n", ring.tag(&client, &["r0", "r1"], &["r0", "r3"]));
+    let goes = format!("{}n", ring.tag(&client, &["r0", "r1"], &["r3", "r0"]));
+    ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], &[]).await;
+    ring.ask::<()>(&id("r3"), cmd("SET").arg(&goes).arg(100)).await;
+    let mut connection = client.connection();
+    let mut pipeline = redis::pipe();
+    pipeline.incr(&stays, 1).incr(&goes, 1);
+    let (answer, ()) = futures_util::future::join(pipeline.query_async::<(u64, u64)>(&mut connection), async {
+        eventually(SOON, "both have answered", || async { ring.count("r3", &goes).await == 101 }).await;
+        ring.flip().await;
+    })
+    .await;
+    assert_eq!(answer.unwrap(), (1, 101), "the next primary of each");
+}
+
+#[tokio::test]
+async fn a_lock_that_was_given_back_after_the_flip_is_taken_at_the_new_primary() {
+    let (answer, holders) = refused_by_who_gains(async |ring, key| {
+        ring.flip().await;
+        ring.ask::<()>(&id("r3"), cmd("DEL").arg(key)).await;
+    })
+    .await;
     assert_eq!(answer.unwrap(), Value::Okay);
     assert_eq!(holders, [Some("mine".to_owned()), Some("mine".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_lock_that_the_new_primary_gave_to_somebody_else_is_refused() {
+    let (answer, holders) = refused_by_who_gains(async |ring, key| {
+        ring.flip().await;
+        // As whoever holds it there sees to it.
+        for owner in ["r0", "r1"] {
+            ring.ask::<()>(&id(owner), cmd("SET").arg(key).arg("theirs")).await;
+        }
+    })
+    .await;
+    assert_eq!(answer.unwrap(), Value::Nil);
+    assert_eq!(holders, [Some("theirs".to_owned()), Some("theirs".to_owned())]);
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ impl Mood {
             | Action::Finish(write)
             | Action::Resolve(write, _)
             | Action::Repair(write, _)
+            | Action::Insist(write)
             | Action::GiveUpOn(write, ..) => 4 * self.writes[*write],
             Action::Execute(write, at) => self.writes[*write].max(4) * self.servers[*at].min(16),
             Action::Happen(_) | Action::Swallow(..) | Action::KillClient(..) => self.faults,

@@ -318,6 +318,21 @@ impl World {
         Some(())
     }
 
+    /// What stood in the way of a lock at the heir may be gone by now, before the flip or after it.
+    pub(crate) fn insist(&self, state: &mut State, write: usize) -> Option<()> {
+        let sent = state.writes[write];
+        let Part::Done(reply) = sent.parts[sent.first] else { return None };
+        let heir = self.heir(&sent)?;
+        let refused = reply != Reply::Nil && sent.parts[heir] == Part::Done(Reply::Nil);
+        (sent.stage == Stage::Open && refused && Self::is_current(state, &sent, heir)).then_some(())?;
+        let reaches = self.answers(state, &state.ring, heir) && state.unlinked != Some((write, heir));
+        (reaches && state.servers[heir].value.items().is_empty()).then_some(())?;
+        let reply = self.apply(state, write, heir)?;
+        state.writes[write].parts[heir] = Part::Done(reply);
+        state.suspect = true;
+        Some(())
+    }
+
     /// Who is the key's primary by a flip from the step that the write was sent under, where that is another one.
     fn heir(&self, sent: &Write) -> Option<usize> {
         let mut heirs = self.after.iter().copied();

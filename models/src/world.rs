@@ -486,6 +486,8 @@ pub enum Action {
     Resolve(usize, usize),
     /// A client gives a copy that refused what the primary has executed the primary's state.
     Repair(usize, usize),
+    /// A client sends a command again to the member that is to be the primary and has refused what the primary has executed.
+    Insist(usize),
     /// A client has heard of all: arbitration, wait, acknowledgement.
     Finish(usize),
     /// A stuck command is executed after all.
@@ -603,6 +605,7 @@ impl Model for World {
 impl World {
     fn actions_of_write(&self, write: usize, actions: &mut Vec<Action>) {
         actions.push(Action::Finish(write));
+        actions.push(Action::Insist(write));
         for member in 0..MEMBERS {
             actions.push(Action::Execute(write, member));
             actions.push(Action::Resolve(write, member));
@@ -662,6 +665,7 @@ impl World {
             Action::GiveUpOn(write, at, stuck) => self.give_up_on(state, write, at, stuck),
             Action::Resolve(write, at) => self.resolve(state, write, at),
             Action::Repair(write, at) => self.repair(state, write, at),
+            Action::Insist(write) => self.insist(state, write),
             Action::Finish(write) => self.finish(state, write),
             Action::Land => self.land(state),
             Action::Happen(fault) => self.happen(state, fault),

@@ -34,7 +34,8 @@ pub use member::on_member;
 pub use own::{OWN_AHEAD, OWN_CUT, OWN_FLUSHES, OWN_GATE, OWN_KEYS, OWN_ROOM, OWN_SHUT, OWN_SUSPECTS, OWN_TOPOLOGY};
 pub use refusal::{Refusal, RefusalKind};
 pub use request::{
-    Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, argument, arguments, cursor, name, plan, with_cursor,
+    Expiry, Plan, RESERVED, Repeat, Rewrite, absolute, argument, arguments, cursor, is_if_absent, name, plan,
+    with_cursor,
 };
 pub(crate) use request::{packed, tracked_read};
 pub use row::{

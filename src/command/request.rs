@@ -332,6 +332,17 @@ pub fn arguments(cmd: &Cmd) -> Vec<&[u8]> {
     words(cmd).map(Option::unwrap_or_default).collect()
 }
 
+/// Whether it writes only what is not there, and says no more than whether it did.
+#[must_use]
+pub fn is_if_absent(cmd: &Cmd) -> bool {
+    let has = |option: &str| words(cmd).skip(3).flatten().any(|word| word.eq_ignore_ascii_case(option.as_bytes()));
+    match name(cmd) {
+        "SETNX" | "HSETNX" | "MSETNX" => true,
+        "SET" => has("NX") && !has("GET"),
+        _ => false,
+    }
+}
+
 /// The argument at `at` (the name is 0); `None` where there is none or a cursor.
 #[must_use]
 pub fn argument(cmd: &Cmd, at: usize) -> Option<&[u8]> {

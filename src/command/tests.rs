@@ -577,3 +577,16 @@ fn one_member_is_asked_what_concerns_its_server_and_only_to_read() {
         assert_eq!(asked(line), Err(kind), "{line}");
     }
 }
+
+#[test]
+fn what_writes_only_what_is_absent_is_told_from_what_takes_or_replaces() {
+    let yes = "SET k v NX, set k v ex 10 nx, SET k v NX PXAT 1, SETNX k v, HSETNX k f v, MSETNX k v";
+    for line in each(yes) {
+        assert!(is_if_absent(&call(line)), "{line}");
+    }
+    let no =
+        "SET k v, SET k NX, SET k v XX, SET k v NX GET, GETDEL k, LPOP k, LPUSHX k v, ZADD k NX 1 m, INCR k, GET k";
+    for line in each(no) {
+        assert!(!is_if_absent(&call(line)), "{line}");
+    }
+}

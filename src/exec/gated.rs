@@ -8,7 +8,8 @@
 
 use redis::{Cmd, ErrorKind, cmd};
 
-use super::batch::{Batch, Done, Ended};
+use super::batch::Batch;
+use super::ended::{Done, Ended};
 use super::reply::{Verdict, judge};
 use super::steps::Step;
 use super::wire::Answered;

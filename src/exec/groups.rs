@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::batch::{Batch, Done, Ended};
+use super::batch::Batch;
+use super::ended::{Done, Ended};
 use super::fence;
 use super::owners::Owners;
 use super::read::{hurry, in_order, may_hedge, no_owner, read};

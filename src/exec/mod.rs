@@ -7,6 +7,7 @@ mod batch;
 mod cached;
 mod channels;
 mod copies;
+mod ended;
 mod fence;
 mod gated;
 mod groups;

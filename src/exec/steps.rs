@@ -197,6 +197,11 @@ impl Step {
         self.no_effect != NoEffect::Unproven
     }
 
+    /// Whether it does the same whenever it is executed, or nothing, as a lock does.
+    pub(super) fn is_if_absent(&self) -> bool {
+        self.copying == Copying::Deterministic && command::is_if_absent(&self.cmd)
+    }
+
     /// Whether a reply proves that the command has changed nothing.
     pub(super) fn did_nothing(&self, reply: &Value) -> bool {
         is_error(reply) && !self.may_fail_late || self.no_effect.shown_by(reply)

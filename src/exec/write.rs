@@ -283,7 +283,8 @@ impl Write {
         }
         let mut misses = Vec::new();
         for (copy, _) in copies.filter(|(_, value)| did_nothing(value)) {
-            if !fence::insist(&self.core, &self.snapshot, copy, &self.cmd, did_nothing).await {
+            let insisted = fence::insist(&self.core, &self.snapshot, copy, &self.cmd, did_nothing).await;
+            if !matches!(insisted, fence::Insisted::Executed(_)) {
                 misses.push(Miss::of_copy(copy, Why::Silent));
             }
         }

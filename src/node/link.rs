@@ -98,7 +98,7 @@ impl Link {
     }
 
     /// The life of the member's data that the gate was open for; none with fixed membership.
-    pub(super) fn generation(&self) -> Option<Generation> {
+    pub(crate) fn generation(&self) -> Option<Generation> {
         self.generation
     }
 

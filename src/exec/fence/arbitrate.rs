@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Value};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::{Core, InStep, Snapshot};
 use super::judge::adopted;
 use crate::error::Error;
 use crate::membership::Source;
-use crate::node::Link;
-use crate::placement::{MemberIndex, NodeId, Phase, Step, Token, Topology};
+use crate::node::{Fault, Link};
+use crate::placement::{Member, MemberIndex, Phase, Step, Token, Topology};
 
 /// How long an answer may wait for the ring to leave a step.
-const STEP: Duration = Duration::from_secs(1);
+pub(in crate::exec) const STEP: Duration = Duration::from_secs(1);
 
 /// Whose answer counts.
 #[derive(Debug)]
@@ -109,11 +109,13 @@ pub(in crate::exec) fn has_been_primary(core: &Core, written: &Snapshot, heir: M
 /// Waits for the ring to leave `syncing` where an [`heir`] has answered otherwise than the primary. All who are in doubt have
 /// to be told by the same one of the two, and only the end of the step says by which: who asked before it and who asks after
 /// it would be told the same number twice. `false` if it takes too long.
-pub(in crate::exec) async fn step_is_over(core: &Core, snapshot: &Snapshot) -> bool {
+pub(in crate::exec) async fn step_is_over(core: &Core, snapshot: &Snapshot, until: Instant) -> bool {
     // Whoever has lost ZooKeeper hears of no end; what becomes of it then is said by `Unfenced`.
-    let is_stale =
-        || matches!(core.fences.as_ref().map(|fences| fences.arbiter.view().source), Some(Source::Stale { .. }));
-    is_stale() || timeout(STEP, left(core, snapshot.step)).await.is_ok() || is_stale()
+    is_stale(core) || timeout_at(until, left(core, snapshot.step)).await.is_ok() || is_stale(core)
+}
+
+fn is_stale(core: &Core) -> bool {
+    matches!(core.fences.as_ref().map(|fences| fences.arbiter.view().source), Some(Source::Stale { .. }))
 }
 
 async fn left(core: &Core, step: Step) {
@@ -128,44 +130,97 @@ async fn left(core: &Core, step: Step) {
     }
 }
 
+/// What became of a command that a member had refused and was sent again.
+#[derive(Debug)]
+pub(in crate::exec) enum Insisted {
+    /// It has executed it, and answered this.
+    Executed(Value),
+    Refused,
+    /// It did not answer, and may have executed it.
+    Lost,
+}
+
 /// Has a copy execute what it refused and the primary has executed. What stood in its way may be about to be taken away by
-/// somebody whose command has not arrived yet: a lock that was given back, and taken at the primary. Whether it has it now.
+/// somebody whose command has not arrived yet: a lock that was given back, and taken at the primary.
 pub(in crate::exec) async fn insist(
     core: &Core,
     snapshot: &Arc<Snapshot>,
     copy: MemberIndex,
     cmd: &Cmd,
     did_nothing: impl Fn(&Value) -> bool,
-) -> bool {
-    let held = InStep::with(core, snapshot);
-    let Some(link) = snapshot.seat(copy).link().filter(|_| held.step == snapshot.step) else { return false };
-    until_done(core, &link, cmd, did_nothing).await.is_some()
+) -> Insisted {
+    at_copy(core, snapshot, copy, cmd, did_nothing, for_a_moment(core)).await
 }
 
-/// Likewise at a member that is the primary by now, and its answer.
-pub(in crate::exec) async fn insist_there(
+/// Likewise an [`heir`], for as long as it is a copy: until the step ends, which has to be waited for otherwise.
+pub(in crate::exec) async fn insist_at_heir(
     core: &Core,
-    primary: &NodeId,
+    snapshot: &Arc<Snapshot>,
+    heir: MemberIndex,
     cmd: &Cmd,
     did_nothing: impl Fn(&Value) -> bool,
-) -> Option<Value> {
-    let held = InStep::newest(core);
-    let (index, _) = held.topology().find(primary)?;
-    let link = held.link(index)?;
-    until_done(core, &link, cmd, did_nothing).await
+    until: Instant,
+) -> Insisted {
+    let moment = for_a_moment(core);
+    let lasts = || core.snapshot.load().step == snapshot.step && Instant::now() < until && !is_stale(core);
+    at_copy(core, snapshot, heir, cmd, did_nothing, || moment() || lasts()).await
 }
 
-async fn until_done(core: &Core, link: &Link, cmd: &Cmd, did_nothing: impl Fn(&Value) -> bool) -> Option<Value> {
+/// Likewise a member that is the primary by now.
+pub(in crate::exec) async fn insist_there(
+    core: &Core,
+    primary: &Member,
+    cmd: &Cmd,
+    did_nothing: impl Fn(&Value) -> bool,
+) -> Insisted {
+    let held = InStep::newest(core);
+    let link = held.topology().find(&primary.id).and_then(|(index, _)| held.link(index));
+    match link.filter(|link| link.generation() == Some(primary.generation)) {
+        Some(link) => until_done(core, &link, cmd, did_nothing, for_a_moment(core)).await,
+        None => Insisted::Refused,
+    }
+}
+
+async fn at_copy(
+    core: &Core,
+    snapshot: &Arc<Snapshot>,
+    copy: MemberIndex,
+    cmd: &Cmd,
+    did_nothing: impl Fn(&Value) -> bool,
+    goes_on: impl Fn() -> bool,
+) -> Insisted {
+    let held = InStep::with(core, snapshot);
+    match snapshot.seat(copy).link().filter(|_| held.step == snapshot.step) {
+        Some(link) => until_done(core, &link, cmd, did_nothing, goes_on).await,
+        None => Insisted::Refused,
+    }
+}
+
+fn for_a_moment(core: &Core) -> impl Fn() -> bool + use<> {
     let until = Instant::now() + core.options.connect.timeouts.probe;
+    move || Instant::now() < until
+}
+
+/// Nothing that was sent is left behind: it is looked only in between whether this goes on.
+async fn until_done(
+    core: &Core,
+    link: &Link,
+    cmd: &Cmd,
+    did_nothing: impl Fn(&Value) -> bool,
+    goes_on: impl Fn() -> bool,
+) -> Insisted {
     let mut pause = Duration::from_millis(1);
-    while Instant::now() < until {
+    loop {
         sleep(pause).await;
+        if !goes_on() {
+            return Insisted::Refused;
+        }
         pause = (pause * 2).min(Duration::from_millis(20));
         match link.copy(cmd, core.write_ms).await {
             Ok(value) if did_nothing(&value) => {}
-            Ok(value) => return Some(value),
-            Err(_) => return None,
+            Ok(value) => return Insisted::Executed(value),
+            Err(Fault::Full) => {}
+            Err(Fault::Lost(_) | Fault::Late) => return Insisted::Lost,
         }
     }
-    None
 }

@@ -24,7 +24,9 @@ use crate::membership::Arbiter;
 use crate::placement::{Generation, MemberIndex, NodeId, Phase, State, Token, Topology};
 use crate::policy::Unfenced;
 
-pub(super) use arbitrate::{Ruling, arbitrate, has_been_primary, heir, insist, insist_there, step_is_over};
+pub(super) use arbitrate::{
+    Insisted, Ruling, STEP, arbitrate, has_been_primary, heir, insist, insist_at_heir, insist_there, step_is_over,
+};
 use debts::Debts;
 use judge::{Judging, Verdict};
 pub(super) use wait_out::{Lapse, last_end, wait_out};

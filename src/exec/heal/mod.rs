@@ -6,6 +6,7 @@
 //! the primary's state ([`refresh`]).
 
 mod compare;
+mod equal;
 mod refresh;
 mod repair;
 mod suspects;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Core;
 use crate::placement::Token;
 pub use compare::Compared;
+pub(super) use equal::become_equal;
 use refresh::Found;
 pub(super) use refresh::ahead_of;
 pub(super) use repair::{Unrepaired, repair};

@@ -24,7 +24,7 @@ use super::super::stripe::Home;
 use super::super::{Core, InStep};
 use super::suspects::Why;
 use crate::node::{Fault, Link, Node, Owned};
-use crate::placement::{NodeId, RunId, Step, Token};
+use crate::placement::{Member, NodeId, RunId, Step, Token};
 
 /// The size from which on a key is left alone: to look at a smaller one holds its server up for some ten milliseconds at
 /// most.
@@ -180,6 +180,11 @@ pub(super) fn owners(core: &Core, token: Token) -> Result<Owners, Found> {
 }
 
 impl Owners {
+    /// Whether the primary is this life of a member.
+    pub(super) fn primary_is(&self, member: &Member) -> bool {
+        self.all.first().is_some_and(|(id, link)| *id == member.id && link.generation() == Some(member.generation))
+    }
+
     /// A connection of its own to the primary, for what must not stand behind writes that are held up.
     pub(super) async fn beside(&self) -> Result<Owned, Found> {
         let (_, link) = self.all.first().ok_or(Found::Later)?;
