@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use redis_ring::RingClient;
 use redis_ring::local::Process;
-use redis_ring::{RingClient, RingConnection};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -168,7 +168,7 @@ impl Working {
         let mut workers = JoinSet::new();
         let mut preparing = JoinSet::new();
         for worker in 0..round.space.workers {
-            let hands = hands(number, worker, client.connection(), &recorder, &round);
+            let hands = hands(number, worker, client, &recorder, &round);
             let (stopping, pace) = (Arc::clone(&stopping), Duration::from_secs_f64(1.0 / round.rate));
             if round.plain {
                 preparing.spawn(async move {
@@ -206,10 +206,11 @@ async fn paced(pace: Duration, stopping: Arc<AtomicBool>, mut step: impl AsyncFn
     }
 }
 
-fn hands(client: usize, worker: usize, connection: RingConnection, recorder: &Arc<Recorder>, round: &Round) -> Hands {
+fn hands(client: usize, worker: usize, ring: &RingClient, recorder: &Arc<Recorder>, round: &Round) -> Hands {
     let seed = round.seed ^ ((client as u64) << 32 | worker as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     Hands {
-        connection,
+        ring: ring.clone(),
+        connection: ring.connection(),
         recorder: Arc::clone(recorder),
         space: round.space.clone(),
         client,

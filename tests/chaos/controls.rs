@@ -20,14 +20,14 @@ const LENGTH: Duration = Duration::from_millis(2500);
 /// A ring that lacks something need not become whole, and is judged by what was read.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Whether each of them was found out, or of these where some are named; and nothing of the kind with every ingredient in
-/// its place, under the same faults and as little patience.
-pub async fn all_are_red(folder: &Path, seed: u64, named: &[String]) -> bool {
+/// Which of them, or of these where some are named, were not found out; and what was found with every ingredient in its
+/// place, under the same faults and as little patience.
+pub async fn all_are_red(folder: &Path, seed: u64, named: &[String]) -> Vec<String> {
     if !cfg!(debug_assertions) {
         eprintln!("chaos: a release build has every ingredient: no controls");
-        return true;
+        return Vec::new();
     }
-    let mut all = true;
+    let mut kept = Vec::new();
     let mut made: Vec<(Fault, usize)> = Vec::new();
     for (name, fault) in CONTROLS.into_iter().filter(|(name, _)| named.is_empty() || named.iter().any(|n| n == name)) {
         let folder = folder.join(name);
@@ -46,11 +46,15 @@ pub async fn all_are_red(folder: &Path, seed: u64, named: &[String]) -> bool {
                 break;
             }
         }
-        all &= !found.is_empty();
         let verdict = if found.is_empty() { "GREEN, and nothing was found" } else { "red, as it has to be" };
-        eprintln!("chaos: {name}: {verdict}\n{}", report::violations(&found, 1));
+        let text = format!("{name}: {verdict}");
+        eprintln!("chaos: {text}\n{}", report::violations(&found, 1));
+        if found.is_empty() {
+            kept.push(text);
+        }
     }
-    all & all_is_well(folder, seed, &made).await
+    kept.extend(all_is_well(folder, seed, &made).await);
+    kept
 }
 
 fn planned(fault: Fault, member: usize) -> Planned {
@@ -65,7 +69,7 @@ fn shows(kind: Kind) -> bool {
     }
 }
 
-async fn all_is_well(folder: &Path, seed: u64, made: &[(Fault, usize)]) -> bool {
+async fn all_is_well(folder: &Path, seed: u64, made: &[(Fault, usize)]) -> Option<String> {
     let folder = folder.join("with-all");
     std::fs::create_dir_all(&folder).expect("a folder for logs and histories");
     let mut run = Run::start(&folder, Setup::CHAOS).await;
@@ -76,7 +80,11 @@ async fn all_is_well(folder: &Path, seed: u64, made: &[(Fault, usize)]) -> bool 
         }
     }
     let found = &run.results.findings.violations;
-    let verdict = if found.is_empty() { "green, as it has to be" } else { "RED, and nothing is missing" };
-    eprintln!("chaos: with every ingredient: {verdict}\n{}", report::violations(found, 3));
-    found.is_empty()
+    if found.is_empty() {
+        eprintln!("chaos: with every ingredient: green, as it has to be");
+        return None;
+    }
+    let text = format!("with every ingredient: RED, and nothing is missing\n{}", report::violations(found, 3));
+    eprintln!("chaos: {text}");
+    Some(text)
 }

@@ -104,11 +104,6 @@ impl Fault {
         matches!(self, Fault::Net(_, Whom::OneClient))
     }
 
-    /// Whether it resets connections to a server that lives.
-    pub fn cuts(self) -> bool {
-        matches!(self, Fault::Net(Network::Refuse | Network::Cut, _))
-    }
-
     /// How long it lasts: from a moment to longer than every timeout.
     pub fn length(self, rng: &mut fastrand::Rng, longest: Duration) -> Duration {
         let ms = match self {
@@ -139,6 +134,17 @@ pub struct Window {
 }
 
 impl Window {
+    /// Whether clients lost connections to a server that was taken for alive: they were reset, or said nothing for so long that
+    /// they were given up. One that says nothing to anybody for longer is taken out, which leaves nothing unknown.
+    pub fn cuts(&self) -> bool {
+        match self.fault {
+            Fault::Net(Network::Refuse | Network::Cut, _) => true,
+            Fault::Net(Network::Drop | Network::DropReplies, Whom::OneClient) => true,
+            Fault::Net(Network::Drop | Network::DropReplies, Whom::Everybody) => self.ended - self.begun < GIVEN_UP,
+            Fault::Net(Network::Delay, _) | Fault::Kill(_) | Fault::Stop => false,
+        }
+    }
+
     /// From its begin to a moment after its end.
     pub fn with_its_end(&self) -> (u64, u64) {
         (self.begun, self.ended + 1_000_000_000)
@@ -148,6 +154,8 @@ impl Window {
 /// Longer than its length a fault lasts until it has met all that it concerns, but no longer than this.
 const MEETS_WITHIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
+/// A connection that says nothing is given up within this time, and whoever does not answer then is taken out.
+const GIVEN_UP: u64 = 1_000_000_000;
 
 /// Makes a fault and ends it.
 pub async fn make(

@@ -127,11 +127,23 @@ pub struct Op {
     pub ended: u64,
     #[serde(rename = "r")]
     pub end: End,
+    /// Whether its client sent some write again meanwhile, which may have been this one.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 impl Op {
     pub fn key(&self) -> &str {
         self.cell.split('#').next().unwrap_or(&self.cell)
+    }
+
+    /// Whether it is a write whose effect depends on what is there, and which therefore cannot simply be sent again.
+    pub fn depends(&self) -> bool {
+        match self.act {
+            Act::Add | Act::Push(_) | Act::Pop | Act::Take(_) => true,
+            Act::Write(..) => self.workload == Workload::Script,
+            Act::Read | Act::Remove | Act::Release(_) => false,
+        }
     }
 
     pub fn is_list(&self) -> bool {

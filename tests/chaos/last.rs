@@ -30,7 +30,7 @@ pub async fn read_all(ring: &RingClient, client: usize, ops: &[Op]) -> Vec<Op> {
             let begun = now();
             let end = look(&mut connection, cell, is_list).await;
             let end = end.unwrap_or_else(|error| End::Unknown(error.to_string()));
-            Op { client, workload, cell: cell.to_owned(), act: Act::Read, begun, ended: now(), end }
+            Op { client, workload, cell: cell.to_owned(), act: Act::Read, begun, ended: now(), end, again: false }
         }
     });
     futures_util::stream::iter(looks).buffer_unordered(SIDE_BY_SIDE).collect().await

@@ -157,8 +157,9 @@ fn main() -> ExitCode {
     let folder = args.keep.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("redis-ring-chaos-{seed}")));
     std::fs::create_dir_all(&folder).expect("a folder for logs and histories");
     let red = runtime(2).block_on(make(&args, seed, &folder));
-    if red {
-        eprintln!("chaos: red; logs and histories are in {}", folder.display());
+    if !red.is_empty() {
+        // At the end, since much was printed since.
+        eprintln!("chaos: red; logs and histories are in {}\n{}", folder.display(), red.join("\n"));
         return ExitCode::FAILURE;
     }
     if args.keep.is_none() {
@@ -177,15 +178,16 @@ fn runtime(threads: usize) -> tokio::runtime::Runtime {
     builder.worker_threads(threads.max(1)).enable_all().build().expect("a runtime")
 }
 
-/// Whether a promise was broken, or a control kept them all.
-async fn make(args: &Args, seed: u64, folder: &std::path::Path) -> bool {
+/// Which promises were broken, and which controls kept them all.
+async fn make(args: &Args, seed: u64, folder: &std::path::Path) -> Vec<String> {
     if args.table {
-        return table::measure(folder, seed, args.output).await;
+        let missed = table::measure(folder, seed, args.output).await;
+        return if missed { vec!["not all that is to be reached was".to_owned()] } else { Vec::new() };
     }
     let begun = Instant::now();
     let controls = args.controls || !args.control.is_empty();
     let all = async {
-        let mut red = false;
+        let mut red = Vec::new();
         if !controls {
             let mut run = Run::start(folder, Setup::CHAOS).await;
             run.prove().await;
@@ -193,21 +195,21 @@ async fn make(args: &Args, seed: u64, folder: &std::path::Path) -> bool {
             // Some faults by name, or one round, are a quick look.
             let quick = args.minutes.is_none() && (!args.fault.is_empty() || args.round.is_some());
             let results = run.finish(if quick { 1 } else { ENOUGH });
-            red |= !results.findings.violations.is_empty();
+            if !results.findings.violations.is_empty() {
+                red.push(report::violations(&results.findings.violations, 3));
+            }
             print(&results, args.output, seed);
         }
         if controls || !args.asked() {
-            red |= !controls::all_are_red(folder, seed, &args.control).await;
+            red.extend(controls::all_are_red(folder, seed, &args.control).await);
         }
         red
     };
     let red = if args.asked() || controls {
         all.await
     } else {
-        tokio::time::timeout(IN_TESTS, all).await.unwrap_or_else(|_| {
-            eprintln!("chaos: it takes longer than the {IN_TESTS:?} that there are for it");
-            true
-        })
+        let too_long = |_| vec![format!("it takes longer than the {IN_TESTS:?} that there are for it")];
+        tokio::time::timeout(IN_TESTS, all).await.unwrap_or_else(too_long)
     };
     eprintln!("chaos: {:.0} s", begun.elapsed().as_secs_f64());
     red

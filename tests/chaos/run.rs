@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use redis::cmd;
 use redis_ring::RingClient;
 
-use crate::check::{self, Course, Findings, Kind, Violation};
+use crate::check::{self, Course, Cut, Findings, Kind, Violation};
 use crate::client::{Client, Order, Report, Round};
 use crate::faults::{self, Fault, Window};
 use crate::history::{self, Op, Workload, now};
 use crate::last;
 use crate::report::{self, Rows};
 use crate::ring::{Member, Ring, Shape};
-use crate::stalls::Stalls;
+use crate::stalls::{self, Stalls};
 use crate::support::{SOON, eventually};
 use crate::workloads::Space;
 
@@ -48,6 +48,10 @@ const BEFORE: Duration = Duration::from_millis(500);
 const QUIET: Duration = Duration::from_millis(800);
 const POLL: Duration = Duration::from_millis(50);
 const HEALED_WITHIN: Duration = Duration::from_secs(60);
+/// How often a round is made that proves nothing.
+const TRIES: usize = 3;
+/// How many of a few rounds may be made again; of many, a quarter.
+const MADE_AGAIN: usize = 3;
 
 /// One fault to be made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,6 +84,8 @@ pub struct Played {
     /// When the load had ended.
     pub settled: u64,
     goes_on: bool,
+    /// When the machine stood still.
+    stalls: Vec<(u64, u64)>,
 }
 
 /// A ring under load.
@@ -91,6 +97,7 @@ pub struct Run {
     /// What a client is told, but for what is each one's and each round's own.
     round: Round,
     rounds: usize,
+    made_again: usize,
     begun: Instant,
     stalls: Stalls,
     /// How long the ring may take to be whole again.
@@ -130,6 +137,7 @@ impl Run {
             folder: folder.to_owned(),
             round,
             rounds: 0,
+            made_again: 0,
             stalls,
             begun,
             patience: HEALED_WITHIN,
@@ -165,9 +173,20 @@ impl Run {
         self.until_whole().await.expect("the ring is whole again");
     }
 
-    /// Load, the faults one after the other, and all checks. `false` when it is no use to go on.
+    /// Load, the faults one after the other, and all checks; once more if that proves nothing. `false` when it is no use to
+    /// go on.
     pub async fn round(&mut self, planned: &[Planned], seed: u64) -> bool {
-        let played = self.play(planned, seed, Duration::ZERO).await;
+        let mut tries = 1;
+        let played = loop {
+            let played = self.play(planned, seed, Duration::ZERO).await;
+            let excuse = stalls::excuse(&played.findings.violations, &played.stalls);
+            match excuse.filter(|_| played.goes_on && tries < TRIES) {
+                Some(why) => self.say(&format!("the round is made again: {why}")),
+                None => break played,
+            }
+            self.made_again += 1;
+            tries += 1;
+        };
         report::add(&mut self.results.rows, &played.ops, &played.windows, &played.findings);
         self.results.findings.add(played.findings);
         played.goes_on
@@ -184,6 +203,10 @@ impl Run {
             files.push(round.file.clone());
             assert_eq!(client.tell(&Order::Start(round)).await, Report::Started);
         }
+        self.watch();
+        // What was before is no part of it.
+        self.stalls.longest();
+        self.stalls.long();
         tokio::time::sleep(BEFORE).await;
         let mut findings = Findings::default();
         let mut windows = Vec::new();
@@ -203,6 +226,7 @@ impl Run {
         }
         let goes_on = findings.violations.is_empty();
         let settled = now();
+        let stalls = self.stalls.long();
         self.say("the load has ended");
         let mut ops: Vec<Op> = files.iter().flat_map(|file| history::read(file)).collect();
         let keys: BTreeMap<String, Workload> = ops.iter().map(|op| (op.key().to_owned(), op.workload)).collect();
@@ -211,7 +235,7 @@ impl Run {
         }
         ops.sort_by_key(|op| op.begun);
         let faults = windows.iter().map(Window::with_its_end).collect();
-        let cuts = windows.iter().filter(|window| window.fault.cuts()).map(Window::with_its_end).collect();
+        let cuts = windows.iter().filter(|window| window.cuts()).map(|window| self.cut(window, &keys)).collect();
         let course = Course { settled, fenced: self.ring.fences.so_far(), faults, cuts };
         findings.add(check::history(&ops, &course));
         if goes_on {
@@ -237,7 +261,7 @@ impl Run {
                 findings.violations.push(violation(Kind::NotWhole, format!("with agents that were restarted: {why}")));
             }
         }
-        Played { ops, windows, findings, settled, goes_on }
+        Played { ops, windows, findings, settled, goes_on, stalls }
     }
 
     fn say(&self, what: &str) {
@@ -249,11 +273,31 @@ impl Run {
         let mut window = faults::make(fault, &self.ring, member, &self.clients, client, length).await;
         let healed = self.until_whole().await;
         window.whole = healed.clone().unwrap_or_else(|_| now());
+        // A server that was killed is another process now.
+        self.watch();
+        let stall = self.stalls.longest();
         let (lasted, healing) = (window.ended - window.begun, window.whole - window.ended);
         let (lasted, healing) = (check::seconds(lasted), check::seconds(healing));
         let name = fault.name();
-        self.say(&format!("{name} of redis-{member}: {lasted:.1} s, whole after {healing:.1} s{}", self.stalls.take()));
+        self.say(&format!("{name} of redis-{member}: {lasted:.1} s, whole after {healing:.1} s; {stall}"));
         (window, healed.map(|_| ()))
+    }
+
+    fn cut(&self, window: &Window, keys: &BTreeMap<String, Workload>) -> Cut {
+        let (from, to) = window.with_its_end();
+        let holds = |key: &String| self.is_held(key, window.member);
+        let keys = keys.keys().filter(|key| holds(key)).cloned().collect();
+        Cut { from, to, client: window.client, keys }
+    }
+
+    /// Whether a member owns a key.
+    fn is_held(&self, key: &str, member: usize) -> bool {
+        self.own.locate(key).owners.iter().any(|id| self.ring.number_of(id) == member)
+    }
+
+    fn watch(&self) {
+        let servers = self.ring.members.iter().filter_map(|member| member.server.pid());
+        self.stalls.of(self.clients.iter().map(Client::pid).chain(servers).collect());
     }
 
     /// Waits until the ring has been whole for a while, and says since when.
@@ -329,10 +373,7 @@ impl Run {
                     && op.begun <= window.ended.max(window.begun + QUIET.as_nanos() as u64)
                     && op.ended >= window.begun
             });
-            let owned = met.filter(|op| {
-                let owners = self.own.locate(op.key()).owners;
-                owners.iter().any(|id| self.ring.number_of(id) == window.member)
-            });
+            let owned = met.filter(|op| self.is_held(op.key(), window.member));
             let few = owned.take(TRAFFIC).count() < TRAFFIC;
             let nothing = window.nothing.clone().or_else(|| few.then(|| "it met no traffic".to_owned()));
             if let Some(why) = nothing {
@@ -346,6 +387,11 @@ impl Run {
     pub fn finish(mut self, enough: usize) -> Results {
         let few = check::too_few(&self.results.findings.events, self.results.keys, self.round.plain, enough);
         self.results.findings.violations.extend(few);
+        self.results.findings.measured.insert("rounds made again", self.made_again);
+        if self.made_again > MADE_AGAIN.max(self.rounds / 4) {
+            let text = format!("{} of {} rounds had to be made again", self.made_again, self.rounds);
+            self.results.findings.violations.push(violation(Kind::TooLittle, text));
+        }
         self.results
     }
 }

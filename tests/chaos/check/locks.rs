@@ -60,12 +60,17 @@ impl Locks<'_> {
 
     /// The takes that succeeded, in their order, and until when each is certain.
     fn held(&self) -> Vec<(&Op, u64)> {
-        let until = |take: &Op| match take.act {
-            Act::Take(name) => self.releases(name).iter().map(|release| release.begun).min().unwrap_or(u64::MAX),
-            _ => u64::MAX,
+        // What removes a key does not ask whose it is: one that runs again may free what somebody has taken meanwhile.
+        let repeated: Vec<&Op> = self.releases.values().flatten().copied().filter(|release| release.again).collect();
+        let until = |name: u64, take: &Op| {
+            let own = self.releases(name).iter().map(|release| release.begun);
+            let overlapping =
+                repeated.iter().filter(|release| release.act != Act::Release(name) && release.ended >= take.begun);
+            let others = overlapping.map(|release| release.begun.max(take.ended));
+            own.chain(others).min().unwrap_or(u64::MAX)
         };
-        let taken = self.takes.values().filter(|take| take.end == End::Taken(true));
-        let mut held: Vec<(&Op, u64)> = taken.map(|take| (*take, until(take))).collect();
+        let taken = self.takes.iter().filter(|(_, take)| take.end == End::Taken(true));
+        let mut held: Vec<(&Op, u64)> = taken.map(|(name, take)| (*take, until(*name, take))).collect();
         held.sort_by_key(|(take, _)| take.ended);
         held
     }

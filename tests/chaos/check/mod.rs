@@ -7,7 +7,7 @@ mod locks;
 mod pops;
 pub mod proof;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Act, End, Op, Workload};
 
@@ -93,8 +93,18 @@ pub struct Course {
     /// When there were faults: where a reply is lost, an absolute command runs again, and its reply is that of the second
     /// time.
     pub faults: Vec<(u64, u64)>,
-    /// When connections to a server that lives were reset: what was sent to it, and cannot run twice, is unknown.
-    pub cuts: Vec<(u64, u64)>,
+    pub cuts: Vec<Cut>,
+}
+
+/// When connections to a server that lives were lost: what was sent to it, and cannot run twice, is unknown.
+#[derive(Clone, Debug, Default)]
+pub struct Cut {
+    pub from: u64,
+    pub to: u64,
+    /// Whose connections, if not everybody's.
+    pub client: Option<usize>,
+    /// The keys that the server holds.
+    pub keys: BTreeSet<String>,
 }
 
 impl Course {
@@ -108,13 +118,21 @@ impl Course {
     }
 
     fn cut_off(&self, op: &Op) -> bool {
-        self.cuts.iter().any(|(from, to)| op.begun <= *to && op.ended >= *from)
+        self.cuts.iter().any(|cut| {
+            let meanwhile = op.begun <= cut.to && op.ended >= cut.from;
+            meanwhile && cut.client.is_none_or(|client| client == op.client) && cut.keys.contains(op.key())
+        })
     }
 }
+
+/// So many writes of a round that depend on what is there may be of unknown outcome where a member was out, or about to be:
+/// whom it told what, nobody knows any more.
+const MAY_BE_UNKNOWN: usize = 3;
 
 /// Judges all operations of a round.
 pub fn history(ops: &[Op], course: &Course) -> Findings {
     let mut findings = Findings::default();
+    let mut unknown: Vec<&Op> = Vec::new();
     let mut cells: BTreeMap<(Workload, &str), Vec<&Op>> = BTreeMap::new();
     for op in ops {
         cells.entry((op.workload, &op.cell)).or_default().push(op);
@@ -129,11 +147,18 @@ pub fn history(ops: &[Op], course: &Course) -> Findings {
             findings.violated(Kind::Wrong, op, "an answer that nobody can have written");
         } else if op.act.is_read() && !op.is_done() {
             findings.violated(Kind::FailedRead, op, "a read failed");
-        } else if op.is_unknown() && course.cut_off(op) {
+        } else if op.is_unknown() && op.depends() && course.cut_off(op) {
             *findings.measured.entry("writes of unknown outcome, cut off").or_default() += 1;
+        } else if op.is_unknown() && op.depends() && course.fenced_during(&[op]) {
+            unknown.push(op);
         } else if !op.is_done() {
             findings.violated(Kind::FailedWrite, op, "a write failed");
         }
+    }
+    if unknown.len() <= MAY_BE_UNKNOWN {
+        *findings.measured.entry("writes of unknown outcome").or_default() += unknown.len();
+    } else {
+        unknown.iter().for_each(|op| findings.violated(Kind::FailedWrite, op, "one of many that nobody knows of"));
     }
     for ((workload, _), mut ops) in cells {
         ops.sort_by_key(|op| op.begun);

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Course, Kind, history, too_few};
+use super::{Course, Cut, Kind, Violation, history, too_few};
 use crate::faults::{Fault, Network, Whom, With};
 use crate::fences::Notes;
 use crate::history::{Act, End, Op, Workload};
 use crate::met::{Life, lacking, wrong_life};
 use crate::plan::Plan;
 use crate::run::Planned;
+use crate::stalls;
 use crate::support::Met;
 
 /// When the load ended in these histories.
@@ -33,7 +34,7 @@ struct Case {
 pub fn run() {
     for Case { what, workload, mut ops, found } in cases() {
         ops.iter_mut().for_each(|op| op.workload = workload);
-        let course = Course { settled: SETTLED, fenced: vec![FENCED], faults: vec![FAULT], cuts: vec![FAULT] };
+        let course = Course { settled: SETTLED, fenced: vec![FENCED], faults: vec![FAULT], cuts: Vec::new() };
         let findings = history(&ops, &course);
         let mut kinds: Vec<Kind> = findings.violations.iter().map(|violation| violation.kind).collect();
         // Most of those that fail do so to be found in another way.
@@ -44,6 +45,8 @@ pub fn run() {
         }
     }
     events_are_counted();
+    what_nobody_knows_is_rare();
+    rounds_are_made_again_for_a_reason();
     faults_are_witnessed();
     plans_are_the_same_again();
     copies_are_judged_when_all_is_over();
@@ -61,6 +64,48 @@ fn events_are_counted() {
     assert_eq!(too_few(&enough, 999, false, 1000).len(), 1, "too few keys were compared");
     assert_eq!(too_few(&events, 1000, true, 1).len(), 1, "a plain load has no counter");
     assert_eq!(too_few(&events, 1000, false, 1).len(), Workload::ALL.len() - 3, "all others saw nothing");
+}
+
+/// Few, where somebody was out, or of whoever lost a connection; and only of those that cannot be sent again.
+fn what_nobody_knows_is_rare() {
+    let failed = |unknown: &[Op]| {
+        let keys = [String::from("k")].into();
+        let cut = Cut { from: FAULT.0, to: FAULT.1, client: Some(0), keys };
+        let cuts = vec![cut];
+        let course = Course { settled: SETTLED, fenced: vec![FENCED], faults: vec![FAULT], cuts };
+        history(unknown, &course).violations.len()
+    };
+    let count = |begun| Op { workload: Workload::Counter, ..unknown(Act::Add, begun) };
+    assert_eq!(failed(&[count(901), count(902), count(903)]), 0, "some at a fence");
+    assert_eq!(failed(&[count(901), count(902), count(903), count(904)]), 4, "many at a fence");
+    assert_eq!(failed(&[count(700)]), 1, "where nobody was out");
+    assert_eq!(failed(&[unknown(Act::Write(2, None), 901)]), 1, "at a fence, and it can be sent again");
+    let many: Vec<Op> = (0..9).map(|_| count(801)).collect();
+    assert_eq!(failed(&many), 0, "of a client that is cut off");
+    assert_eq!(failed(&[Op { client: 1, ..count(801) }]), 1, "of another client");
+    assert_eq!(failed(&[Op { cell: "other".to_owned(), ..count(801) }]), 1, "of a key of somebody else");
+    assert_eq!(failed(&[unknown(Act::Write(2, None), 801)]), 1, "cut off, and it can be sent again");
+}
+
+/// What took long counts unless the machine stood still in that moment; what is lost counts always.
+fn rounds_are_made_again_for_a_reason() {
+    let violations = |kinds: &[Kind]| -> Vec<Violation> {
+        let violation = |kind: &Kind| Violation { kind: *kind, workload: None, at: 100 * S, text: String::new() };
+        kinds.iter().map(violation).collect()
+    };
+    let excuses = |kinds: &[Kind], stalls: &[(u64, u64)]| stalls::excuse(&violations(kinds), stalls).is_some();
+    let (then, before) = ([(99 * S, 101 * S)], [(90 * S, 91 * S)]);
+    assert!(excuses(&[Kind::TooLittle], &[]), "too little to judge");
+    for kind in [Kind::FailedRead, Kind::FailedWrite] {
+        assert!(excuses(&[kind, Kind::TooLittle], &then), "{kind:?} when the machine stood still");
+        assert!(!excuses(&[kind], &before), "{kind:?} when it had gone on");
+        assert!(!excuses(&[kind], &[]), "{kind:?}");
+        assert!(!excuses(&[kind, Kind::Lost], &then), "{kind:?} beside what was lost");
+    }
+    for kind in [Kind::Lost, Kind::Wrong, Kind::Executed, Kind::HeldTwice, Kind::Hung, Kind::Differs, Kind::NotWhole] {
+        assert!(!excuses(&[kind], &then), "{kind:?}");
+    }
+    assert!(!excuses(&[], &then), "nothing");
 }
 
 /// All follows from the seed and the round's number, and the cycle meets every member.
@@ -123,7 +168,7 @@ fn faults_are_witnessed() {
 /// An operation in the seconds from the first to the second.
 fn op(act: Act, begun: u64, ended: u64, end: End) -> Op {
     let (begun, ended) = (begun * S, ended * S);
-    Op { client: 0, workload: Workload::Register, cell: "k".to_owned(), act, begun, ended, end }
+    Op { client: 0, workload: Workload::Register, cell: "k".to_owned(), act, begun, ended, end, again: false }
 }
 
 fn write(value: u64, begun: u64) -> Op {
@@ -184,7 +229,6 @@ fn cases() -> Vec<Case> {
     case("a write of which nobody knows", register, vec![unknown(set, 2)], Some(Kind::FailedWrite));
 
     case("a write that failed, cut off", register, vec![not_executed(set, 801)], Some(Kind::FailedWrite));
-    case("a write of which nobody knows, cut off", register, vec![unknown(set, 801)], None);
 
     case("a number told twice", counter, vec![add(0, 1), add(0, 2), add(0, 2)], Some(Kind::Wrong));
     case("a number told twice at a fence", counter, vec![add(899, 1), add(899, 2), add(899, 2)], None);
@@ -282,6 +326,16 @@ fn locks(case: &mut impl FnMut(&'static str, Workload, Vec<Op>, Option<Kind>)) {
     case("not there to be given back", vec![take(1, 0), removed(1, 2, 0)], Some(Kind::Lost));
     case("not there, in a fault", vec![take(1, 797), removed(1, 800, 0)], None);
     case("not there, at a fence", vec![take(1, 897), removed(1, 900, 0)], None);
+    let given_back = |again| Op { again, ..op(Act::Release(1), 800, 806, End::Number(Some(1))) };
+    let and_again = |again, more: Vec<Op>| [vec![take(1, 790), given_back(again), take(2, 802)], more].concat();
+    let gone = || vec![read(804, None), removed(2, 808, 0)];
+    case("gone by a removal that ran again", and_again(true, gone()), None);
+    case("gone by one that ran once", and_again(false, vec![read(804, None), release(2, 808)]), Some(Kind::Wrong));
+    let twice = || vec![take(3, 804), release(2, 807), release(3, 809)];
+    case("two owners, and a removal that ran again", and_again(true, twice()), None);
+    case("two owners, and one that ran once", and_again(false, twice()), Some(Kind::HeldTwice));
+    let later = vec![take(1, 790), given_back(true), take(2, 807), read(809, None), release(2, 811)];
+    case("gone, and the removal was over before", later, Some(Kind::Wrong));
     case("given back twice", vec![take(1, 0), unknown(Act::Release(1), 2), removed(1, 4, 0)], None);
     case("there at the end, given back", vec![take(1, 0), release(1, 2), read(1001, Some(1))], Some(Kind::Wrong));
     case("there at the end, never given back", vec![take(1, 0), read(1001, Some(1))], Some(Kind::Wrong));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use redis::aio::ConnectionLike as _;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
-use redis_ring::{Error, Outcome, RingConnection};
+use redis_ring::{Error, Outcome, RingClient, RingConnection};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Act, End, Op, Recorder, Workload, now};
@@ -42,6 +42,7 @@ pub const HANGS: Duration = Duration::from_secs(30);
 
 /// A worker's hands.
 pub struct Hands {
+    pub ring: RingClient,
     pub connection: RingConnection,
     pub recorder: Arc<Recorder>,
     pub space: Space,
@@ -62,23 +63,28 @@ impl Hands {
     }
 
     async fn ask(&mut self, cmd: &Cmd) -> Asked<Value> {
-        let begun = now();
+        let (begun, repeated) = (now(), self.repeated());
         let result = bounded(self.connection.req_packed_command(cmd)).await;
         // A server's error is the value of a successful request.
         let result = result.and_then(|value| value.extract_error().map_err(|error| end_of(&error)));
-        Asked { begun, ended: now(), result }
+        Asked { begun, ended: now(), again: self.repeated() > repeated, result }
+    }
+
+    /// How many writes the client has sent again.
+    fn repeated(&self) -> u64 {
+        self.ring.stats().repeated_writes
     }
 
     async fn ask_all(&mut self, pipeline: &Pipeline) -> Asked<Vec<Value>> {
-        let begun = now();
+        let (begun, repeated) = (now(), self.repeated());
         let (offset, count) = if pipeline.is_transaction() { (pipeline.len() + 1, 1) } else { (0, pipeline.len()) };
         let result = bounded(self.connection.req_packed_commands(pipeline, offset, count)).await;
-        Asked { begun, ended: now(), result }
+        Asked { begun, ended: now(), again: self.repeated() > repeated, result }
     }
 
     fn record<T>(&self, workload: Workload, cell: &str, act: Act, asked: &Asked<T>, end: End) {
-        let Asked { begun, ended, .. } = *asked;
-        let op = Op { client: self.client, workload, cell: cell.to_owned(), act, begun, ended, end };
+        let Asked { begun, ended, again, .. } = *asked;
+        let op = Op { client: self.client, workload, cell: cell.to_owned(), act, begun, ended, end, again };
         self.recorder.record(&op);
     }
 
@@ -105,6 +111,8 @@ impl Hands {
 struct Asked<T> {
     begun: u64,
     ended: u64,
+    /// Whether the client sent some write again meanwhile.
+    again: bool,
     result: Result<T, End>,
 }
 
