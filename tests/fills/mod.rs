@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{Cmd, Pipeline, Value, cmd, pipe};
+use redis::{Cmd, Pipeline, RedisResult, Value, cmd, pipe};
 use redis_ring::agent::AgentOptions;
 use redis_ring::agent::fill::{Copier, Cut, CutError, Endpoint, Gains, Limits, PAUSES, State};
 use redis_ring::local::RedisServer;
@@ -211,6 +211,8 @@ pub struct Writers {
     /// Writes that the gate's name has sent to the target too.
     pub named: Arc<AtomicU64>,
     pub written: Arc<AtomicU64>,
+    /// Of those that were sent to the target, what it answered with an error.
+    refused: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -223,7 +225,7 @@ impl Writers {
     /// Likewise, with several gainers of the same keys.
     pub async fn among(source: &RedisServer, gainers: &[(&str, &RedisServer)], count: usize, step: u64) -> Writers {
         let source = source.addr();
-        let (stop, named, written) = <(Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>)>::default();
+        let (stop, [named, written, refused]) = <(Arc<AtomicBool>, [Arc<AtomicU64>; 3])>::default();
         let mut tasks = Vec::new();
         for number in 0..count {
             let source = direct::connect(&source).await;
@@ -235,15 +237,16 @@ impl Writers {
             group.arg("CREATE").arg(format!("g:x:{number}")).arg("g").arg("0").arg("MKSTREAM");
             let _: () = group.query_async(&mut source.clone()).await.expect("a group");
             let (stop, named, written) = (Arc::clone(&stop), Arc::clone(&named), Arc::clone(&written));
+            let refused = Arc::clone(&refused);
             tasks.push(tokio::spawn(async move {
-                let mut writer = Writer { number, source, targets, step, entries: 0 };
+                let mut writer = Writer { number, source, targets, step, entries: 0, refused };
                 while !stop.load(Ordering::Relaxed) {
                     named.fetch_add(u64::from(writer.write().await), Ordering::Relaxed);
                     written.fetch_add(1, Ordering::Relaxed);
                 }
             }));
         }
-        Writers { stop, named, written, tasks }
+        Writers { stop, named, written, refused, tasks }
     }
 
     pub async fn write_some(&self, more: u64) {
@@ -251,13 +254,20 @@ impl Writers {
         eventually(SOON, "writers write", || async { self.written.load(Ordering::Relaxed) >= goal }).await;
     }
 
-    /// Lets each end its last write.
+    /// Lets each end its last write. How many the gate named the gainer for; it has refused none of them.
     pub async fn end(self) -> u64 {
+        let named = Arc::clone(&self.named);
+        assert_eq!(self.end_refused().await, 0, "writes that the gainer refused");
+        named.load(Ordering::Relaxed)
+    }
+
+    /// Likewise; how many the gainer refused, which has something else than the source.
+    pub async fn end_refused(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
             task.await.expect("a writer that ends well");
         }
-        self.named.load(Ordering::Relaxed)
+        self.refused.load(Ordering::Relaxed)
     }
 }
 
@@ -268,6 +278,7 @@ struct Writer {
     step: u64,
     /// So many are in its stream.
     entries: u32,
+    refused: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -281,7 +292,8 @@ impl Writer {
         for (field, target) in &mut self.targets {
             if gate.get(field).is_some_and(|step| *step == self.step.to_string()) {
                 named = true;
-                let _: Value = write.query_async(target).await.expect("a copy");
+                let copied: RedisResult<Value> = write.query_async(target).await;
+                self.refused.fetch_add(u64::from(copied.is_err()), Ordering::Relaxed);
             }
         }
         named
