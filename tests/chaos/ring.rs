@@ -17,7 +17,7 @@ use redis_ring::{RingClient, membership::records::MemberRecord};
 use tokio::sync::Mutex;
 
 use crate::fences::Fences;
-use crate::support::{FaultProxy, direct, redis_with};
+use crate::support::{FaultProxy, SOON, eventually, redis_with};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_redis-ring");
 const FOUNDED_WITHIN: Duration = Duration::from_secs(30);
@@ -203,15 +203,15 @@ impl Member {
 
     /// What the server holds in this moment is what it will come back with, unless it is told otherwise.
     pub async fn save(&self) {
-        let _: () = direct::ask(&self.server.addr(), &cmd("SAVE")).await;
+        let _: () = self.patiently(SOON * 3, &cmd("SAVE")).await;
     }
 
     /// From now on it writes all that it executes to a file, and will come back with it.
     pub async fn append_to_file(&self) {
         std::fs::write(&self.settings, "appendonly yes\n").expect("room on the disk");
-        let _: () = direct::ask(&self.server.addr(), cmd("CONFIG").arg("SET").arg("appendonly").arg("yes")).await;
-        crate::support::eventually(Duration::from_secs(20), "the file of commands", || async {
-            let info: String = direct::ask(&self.server.addr(), cmd("INFO").arg("persistence")).await;
+        let _: () = self.patiently(SOON * 3, cmd("CONFIG").arg("SET").arg("appendonly").arg("yes")).await;
+        eventually(Duration::from_secs(20), "the file of commands", || async {
+            let info: String = self.patiently(SOON * 3, cmd("INFO").arg("persistence")).await;
             ["aof_enabled:1", "aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"]
                 .iter()
                 .all(|line| info.contains(line))
@@ -230,7 +230,7 @@ impl Member {
 
     /// A server that runs writes nothing any more.
     pub async fn stop_appending(&self) {
-        let _: () = direct::ask(&self.server.addr(), cmd("CONFIG").arg("SET").arg("appendonly").arg("no")).await;
+        let _: () = self.patiently(SOON * 3, cmd("CONFIG").arg("SET").arg("appendonly").arg("no")).await;
         self.forget();
     }
 }
