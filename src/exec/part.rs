@@ -52,19 +52,24 @@ async fn ask_owners(core: &Core, snapshot: &Snapshot, cmd: &Cmd, token: Token) -
     let read_ms = core.read_ms;
     let cursor = command::cursor(cmd, CURSOR_AT).unwrap_or(0);
     let mut failures = Vec::new();
-    // Those that keep failing or say nothing come last, as for any read.
+    // Those that keep failing or say nothing come last, behind them only who has missed a write, as for any read.
     let mut owners: Vec<_> = in_order(&core.options.read_policy, snapshot, token)
         .filter_map(|owner| {
             let seat = snapshot.seat(owner);
             seat.link().filter(|_| seat.up).map(|link| (seat, link))
         })
         .collect();
-    owners.sort_by_key(|(seat, link)| link.is_silent() || !seat.node.is_trusted());
-    let last = owners.len().saturating_sub(1);
+    owners.sort_by_key(|(seat, link)| {
+        let in_trouble = link.is_silent() || !seat.node.is_trusted();
+        (seat.node.has_missed_a_write(), in_trouble)
+    });
+    // That one is slow is no reason to ask who lacks something.
+    let whole = owners.iter().filter(|(seat, _)| !seat.node.has_missed_a_write()).count();
+    let left = if whole == 0 { owners.len() } else { whole };
     for (nth, (seat, link)) in owners.into_iter().enumerate() {
         let mark = mark(link.run_id());
         // A first part may come from any owner, so a slow one is left for the next.
-        let read_ms = if nth < last && cursor == 0 { link.hedge_after_ms().clamp(20, read_ms) } else { read_ms };
+        let read_ms = if nth + 1 < left && cursor == 0 { link.hedge_after_ms().clamp(20, read_ms) } else { read_ms };
         let reply = match cursor {
             0 => link.request(cmd, read_ms).await,
             _ if cursor >> MARK_SHIFT == mark => {

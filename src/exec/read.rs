@@ -250,9 +250,10 @@ pub(super) fn hurry(snapshot: &Snapshot, token: Token) {
 }
 
 impl<'a> Race<'a> {
-    /// The owner to ask next: one that is connected and was not asked on this connection; those in trouble last.
+    /// The owner to ask next: one that is connected and was not asked on this connection; those in trouble last, and one that
+    /// is known to have missed a write only where no other can be asked.
     fn next_owner(&self, snapshot: &Snapshot, token: Token) -> Option<(Arc<Node>, Arc<Link>)> {
-        let mut in_trouble = None;
+        let (mut in_trouble, mut lacking) = (None, None);
         for owner in in_order(&self.core.options.read_policy, snapshot, token) {
             let seat = snapshot.seat(owner);
             let Some(link) = seat.node.link().filter(|_| seat.up) else { continue };
@@ -262,13 +263,11 @@ impl<'a> Race<'a> {
             if seat.node.is_trusted() && !link.is_silent() {
                 return Some((Arc::clone(&seat.node), link));
             }
-            // That another is slow is no reason to take an old value from one that is known to have missed a write.
-            if seat.node.has_missed_a_write() && !self.running.is_empty() {
-                continue;
-            }
-            in_trouble = in_trouble.or_else(|| Some((Arc::clone(&seat.node), link)));
+            let last = if seat.node.has_missed_a_write() { &mut lacking } else { &mut in_trouble };
+            last.get_or_insert_with(|| (Arc::clone(&seat.node), link));
         }
-        in_trouble
+        // That another is slow is no reason to take an old value.
+        in_trouble.or(lacking.filter(|_| self.running.is_empty()))
     }
 
     fn start(&mut self, node: Arc<Node>, link: &Arc<Link>, chosen: &Arc<Snapshot>, read_ms: u64) {
