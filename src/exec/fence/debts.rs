@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::super::Core;
-use super::super::heal;
+use super::super::heal::{self, Unrepaired};
 use super::judge::{self, Verdict};
 use super::{Fences, Why, is_used};
 use crate::membership::Source;
-use crate::placement::{Generation, NodeId};
+use crate::placement::{Generation, NodeId, Token};
 use crate::policy::Unfenced;
 
 /// The most keys that are remembered of one life of a member. Of one that lacks more nobody knows what it lacks.
@@ -20,6 +20,9 @@ const MOST: usize = 4096;
 
 /// How often it is tried to pay.
 const TRY_EVERY: Duration = Duration::from_millis(100);
+
+/// How often it is tried to take out who cannot be paid: a guard that forbids it does so for long.
+const JUDGE_EVERY: Duration = Duration::from_secs(2);
 
 /// A life of a member.
 type Case = (NodeId, Generation);
@@ -87,6 +90,17 @@ impl Debts {
         }
     }
 
+    /// Whether others are owed what this member has, as far as that is known: were it taken out, those who lack it would be
+    /// asked in its place.
+    fn owes(&self, core: &Core, (id, generation): &Case) -> bool {
+        let newest = core.snapshot.load();
+        let Some(index) = is_used(&newest, id, *generation) else { return false };
+        let serving = newest.topology.serving();
+        let all = self.owed();
+        let others = all.iter().filter(|((other, _), _)| other != id).flat_map(|(_, owed)| &owed.keys);
+        others.into_iter().any(|key| serving.owners(Token::of_key(key)).first() == Some(&index))
+    }
+
     /// Whether a member is owed something already and ZooKeeper is lost: to look at it once more for each write would
     /// only hold those up.
     pub(super) fn is_hopeless(&self, fences: &Fences, id: &NodeId, generation: Generation) -> bool {
@@ -100,6 +114,7 @@ fn is_stale(fences: &Fences) -> bool {
 
 /// Pays for as long as its owner does not abort it. It sleeps while nothing is owed.
 pub(in crate::exec) async fn keep_paying(core: Weak<Core>, debts: Arc<Debts>) {
+    let mut judged = None;
     loop {
         let cases: Vec<Case> = debts.owed().keys().cloned().collect();
         if cases.is_empty() {
@@ -108,42 +123,65 @@ pub(in crate::exec) async fn keep_paying(core: Weak<Core>, debts: Arc<Debts>) {
         }
         let Some(core) = core.upgrade() else { return };
         let Some(fences) = &core.fences else { return };
+        let mut insolvent = Vec::new();
         for case in cases {
             // Without it nobody knows whose state is the right one.
             if is_stale(fences) {
                 break;
             }
             let Some(owed) = debts.take(&case) else { continue };
-            if pay(&core, &case, &owed).await {
-                core.counters.debts_paid.add(owed.writes);
-                debts.paid(&case, || {
-                    let newest = core.snapshot.load();
-                    if let Some(index) = is_used(&newest, &case.0, case.1) {
-                        newest.seat(index).node.has_all_writes();
-                    }
-                });
-                tracing::info!(node = %case.0, "what it had missed is made good");
-            } else {
-                debts.put_back(case, owed);
+            match pay(&core, &case, &owed).await {
+                Paid::Yes => {
+                    core.counters.debts_paid.add(owed.writes);
+                    debts.paid(&case, || {
+                        let newest = core.snapshot.load();
+                        if let Some(index) = is_used(&newest, &case.0, case.1) {
+                            newest.seat(index).node.has_all_writes();
+                        }
+                    });
+                    tracing::info!(node = %case.0, "what it had missed is made good");
+                }
+                Paid::Later => debts.put_back(case, owed),
+                Paid::Never => {
+                    debts.put_back(case.clone(), owed);
+                    insolvent.push(case);
+                }
             }
+        }
+        // Whoever cannot be given it is taken out, as where it misses a write.
+        let is_due = judged.is_none_or(|judged: Instant| judged.elapsed() >= JUDGE_EVERY);
+        if let Some((id, generation)) = insolvent.iter().find(|case| is_due && !debts.owes(&core, case)) {
+            judged = Some(Instant::now());
+            judge::verdict(&core, id, *generation, Why::Lacking).await;
         }
         drop(core);
         sleep(TRY_EVERY).await;
     }
 }
 
-/// Whether it lacks none of this any more, or is not read.
-async fn pay(core: &Arc<Core>, (id, generation): &Case, owed: &Owed) -> bool {
-    let known = if owed.too_many { Why::Lacking } else { Why::Silent };
-    match judge::verdict(core, id, *generation, known).await {
-        Verdict::Out => true,
+/// Whether a member lacks none of what it was owed any more, or is not read.
+enum Paid {
+    Yes,
+    Later,
+    /// It can be given nothing, or nobody knows what.
+    Never,
+}
+
+async fn pay(core: &Arc<Core>, (id, generation): &Case, owed: &Owed) -> Paid {
+    match judge::verdict(core, id, *generation, Why::Silent).await {
+        Verdict::Out => Paid::Yes,
+        Verdict::Alive if owed.too_many => Paid::Never,
         Verdict::Alive => {
             let keys: Vec<Vec<u8>> = owed.keys.iter().cloned().collect();
-            heal::repair(core, id, &keys).await.is_ok()
+            match heal::repair(core, id, &keys).await {
+                Ok(()) => Paid::Yes,
+                Err(Unrepaired::Later) => Paid::Later,
+                Err(Unrepaired::Never) => Paid::Never,
+            }
         }
         Verdict::Kept(why) | Verdict::Unfenced(why) => {
             tracing::debug!(node = %id, %why, "what it lacks is still owed");
-            false
+            Paid::Later
         }
     }
 }

@@ -12,7 +12,7 @@ use redis::{Pipeline, Value};
 use tokio::time::sleep;
 
 use super::super::polling::poll_unconstrained;
-use super::super::reply::is_error;
+use super::super::reply::{Verdict, is_error, judge};
 use super::super::round::Place;
 use super::super::stripe::Home;
 use super::super::wire::transaction;
@@ -140,11 +140,12 @@ impl Pair {
             }
         };
         let replies = replies.map_err(|_| Unrepaired::Later)?;
-        let state = transaction(&mut replies.into_iter(), 2).ok_or(Unrepaired::Never)?.replies;
+        let refused = refused(&replies);
+        let state = transaction(&mut replies.into_iter(), 2).ok_or(refused)?.replies;
         let (payload, expiry) = match &state[..] {
             [Value::BulkString(payload), Value::Int(expiry)] => (payload.clone(), (*expiry).max(0)),
             [Value::Nil, _] => (Vec::new(), 0),
-            state if state.iter().any(is_error) => return Err(Unrepaired::Never),
+            state if state.iter().any(is_error) => return Err(self::refused(state)),
             _ => return Err(Unrepaired::Later),
         };
         if let Some(place) = &place {
@@ -166,7 +167,7 @@ impl Pair {
         drop(place);
         match taken {
             Ok(Value::Int(taken)) => Ok(taken == 1),
-            Ok(_) => Err(Unrepaired::Never),
+            Ok(refusal) => Err(self::refused(&[refusal])),
             Err(_) => Err(Unrepaired::Later),
         }
     }
@@ -182,6 +183,14 @@ impl Pair {
         let life =
             |snapshot: &Snapshot| snapshot.topology.find(id).map(|(_, member)| (member.state, member.generation));
         !now.is_gated(token) && first(&now) == first(&self.snapshot) && life(&now) == life(&self.snapshot)
+    }
+}
+
+/// What it means that a server does not do it: one that is busy, is reading its data or has no memory now may do it later.
+fn refused(replies: &[Value]) -> Unrepaired {
+    match replies.iter().any(|reply| judge(reply) != Verdict::Answer) {
+        true => Unrepaired::Later,
+        false => Unrepaired::Never,
     }
 }
 
