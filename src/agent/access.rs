@@ -74,22 +74,24 @@ const NEEDS: &[Need] = &[
     need("config|set", "make room for the cut at a full server", &["maxmemory", "0"]),
 ];
 
-/// Asks a server. One that cannot be asked, or whose answers do not tell, is not judged here.
+/// Asks a server. One whose answers do not tell is not judged; `false` where there were none in time.
 ///
 /// # Errors
 /// `Denied`, naming what the user may not run, and the rules to add.
-pub(super) async fn check(connector: &Connector, address: &Address, within: Duration) -> Result<()> {
+pub(super) async fn check(connector: &Connector, address: &Address, within: Duration) -> Result<bool> {
     match lacks(connector, address, within).await {
         Some(lacks) if !lacks.is_empty() => Err(lacks.error("the agent's user", address, "~*")),
-        Some(_) | None => Ok(()),
+        Some(_) => Ok(true),
+        None => Ok(false),
     }
 }
 
 async fn lacks(connector: &Connector, address: &Address, within: Duration) -> Option<Lacks> {
     let server = connector.connect_unnamed(address).await.ok()?;
-    let lacks = rights::of_frame(&server.ask_all(&rights::frame(), within).await.ok()?)?;
-    if !lacks.is_empty() {
-        return Some(lacks);
+    match rights::of_frame(&server.ask_all(&rights::frame(), within).await.ok()?) {
+        Some(lacks) if lacks.is_empty() => {}
+        Some(lacks) => return Some(lacks),
+        None => return Some(Lacks::default()),
     }
     // WATCH is executed at once, but this connection ends with its questions.
     let replies = server.ask_all(&rights::questions(needs()), within).await.ok()?;
@@ -105,6 +107,18 @@ fn needs() -> impl Iterator<Item = &'static Need> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::AgentOptions;
+    use crate::placement::NodeId;
+
+    #[tokio::test]
+    async fn who_does_not_answer_is_not_judged() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: Address = format!("redis://{}", silent.local_addr().unwrap()).parse().unwrap();
+        let mut options =
+            AgentOptions::new("zk://127.0.0.1:1/r".parse().unwrap(), NodeId::new("a").unwrap(), address.clone());
+        options.health.connect = Duration::from_millis(50);
+        assert!(!check(&Connector::new(&options).unwrap(), &address, Duration::from_millis(50)).await.unwrap());
+    }
 
     #[test]
     fn the_page_has_each_need_and_nothing_else() {

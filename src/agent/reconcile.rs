@@ -249,7 +249,7 @@ impl Reconciler {
     }
 
     /// An agent that may not do all of its work is of no use, and says so when it starts. Of a process that comes later it
-    /// does what it can.
+    /// does what it can. One that does not answer now is asked in the next round, and no agent begins before that.
     async fn may_work(&mut self, run_id: &str) -> std::result::Result<(), Problem> {
         if self.asked.as_deref() == Some(run_id) {
             return Ok(());
@@ -257,7 +257,12 @@ impl Reconciler {
         match access::check(&self.connector, &self.options.redis, self.options.health.connect).await {
             Err(error) if !self.claim.held() => return Err(Problem::Fatal(error)),
             Err(error) => tracing::error!(%error, hint = error.hint(), "the agent cannot do its work"),
-            Ok(()) => {}
+            Ok(true) => {}
+            Ok(false) if self.claim.held() => return Ok(()),
+            Ok(false) => {
+                let message = "the server did not say in time what the agent's user may do";
+                return Err(Problem::Later(Error::new(ErrorKind::Unreachable, message)));
+            }
         }
         self.asked = Some(run_id.to_owned());
         Ok(())
