@@ -68,7 +68,12 @@ impl Work<'_> {
                 tracing::info!(%member, step, keys, ?paused, "a source was cut");
                 Ok((Cut { paused, keys }, hold))
             }
-            Err(broken) => Err(void(hold, broken, pause).await),
+            Err(mut broken) => {
+                // Somebody else may have ended the pause; what is not told yet is taken for nothing.
+                let now = self.dirty.told();
+                broken.seen |= now.gates > told && now.since_gate > 0;
+                Err(void(hold, broken, pause).await)
+            }
         }
     }
 

@@ -173,7 +173,8 @@ impl Hold {
         }
         self.paused.as_mut().map_or(Duration::ZERO, |paused| {
             paused.over = true;
-            paused.since.elapsed()
+            // What this process was late to hear nobody has waited for.
+            paused.since.elapsed().min(paused.time)
         })
     }
 
@@ -209,7 +210,10 @@ impl Drop for Hold {
 async fn take_back(parts: Parts, paused: Option<Paused>) -> bool {
     let until = Instant::now() + TAKEN_BACK.0;
     let mut seen = ask_back(&parts.source.control, &parts, paused).await;
-    while seen.is_none() && Instant::now() < until {
+    // Once at least, should this process have stood still.
+    let mut goes_on = true;
+    while seen.is_none() && goes_on {
+        goes_on = Instant::now() < until;
         tokio::time::sleep(TAKEN_BACK.1).await;
         if let Ok(server) = connect(&parts.at).await {
             // What the old connection still holds must not run later.
