@@ -150,7 +150,7 @@ impl End {
     /// Whose answers count where they differ. Keys with the same owners may have other ones in the next ring, and what is
     /// waited for is not the same then.
     async fn decide(&self, core: &Arc<Core>, ended: &mut Ended) {
-        let step_ends = Instant::now() + fence::STEP;
+        let step_ends = Instant::now() + fence::step_takes(core);
         let mut others = std::mem::take(&mut ended.others);
         self.insist_at_heir(core, ended, &mut others, step_ends).await;
         let mut by_heir: HashMap<Option<MemberIndex>, Vec<Other>> = HashMap::new();

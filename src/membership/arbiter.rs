@@ -33,6 +33,8 @@ pub(crate) enum Fenced {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) fence: Fence,
+    /// How long whoever asked for it waits.
+    pub(super) limit: Duration,
     pub(super) done: oneshot::Sender<Result<Fenced>>,
 }
 
@@ -120,7 +122,7 @@ impl Arbiter {
     pub(crate) async fn fence(&self, fence: Fence, limit: Duration) -> Result<Fenced> {
         let (done, answer) = oneshot::channel();
         let lost = || self.lost("the member could not be fenced");
-        self.calls.try_send(Call { fence, done }).map_err(|_| lost())?;
+        self.calls.try_send(Call { fence, limit, done }).map_err(|_| lost())?;
         match timeout_at(self.patience(limit), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(lost()),

@@ -4,7 +4,7 @@
 //! which is the primary by now: it does not answer alike. So whoever meets that asks for the newest ring *after* the replies.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -17,8 +17,8 @@ use crate::membership::Source;
 use crate::node::{Fault, Link};
 use crate::placement::{Member, MemberIndex, Phase, Step, Token, Topology};
 
-/// How long an answer may wait for the ring to leave a step.
-pub(in crate::exec) const STEP: Duration = Duration::from_secs(1);
+/// How long an answer waits for the ring to leave a step, if a write may not take longer anyway.
+const STEP: Duration = Duration::from_secs(1);
 
 /// Whose answer counts.
 #[derive(Debug)]
@@ -104,6 +104,11 @@ pub(in crate::exec) fn has_been_primary(core: &Core, written: &Snapshot, heir: M
     let is_primary = is_primary(&written.topology, &newest.topology, heir, token);
     let taken = newest.step.0.saturating_sub(written.step.0);
     !is_primary && (taken > 1 || (taken == 1 && newest.topology.phase() == Phase::Retiring))
+}
+
+/// How long an answer may wait for the ring to leave a step.
+pub(in crate::exec) fn step_takes(core: &Core) -> Duration {
+    STEP.max(core.options.connect.timeouts.write)
 }
 
 /// Waits for the ring to leave `syncing` where an [`heir`] has answered otherwise than the primary. All who are in doubt have
@@ -196,9 +201,10 @@ async fn at_copy(
     }
 }
 
+/// The moment begins when this is first asked for, so that a process which stood still before asks its server all the same.
 fn for_a_moment(core: &Core) -> impl Fn() -> bool + use<> {
-    let until = Instant::now() + core.options.connect.timeouts.probe;
-    move || Instant::now() < until
+    let (moment, begun) = (core.options.connect.timeouts.probe, OnceLock::new());
+    move || begun.get_or_init(Instant::now).elapsed() < moment
 }
 
 /// Nothing that was sent is left behind: it is looked only in between whether this goes on.

@@ -25,7 +25,7 @@ use crate::placement::{Generation, MemberIndex, NodeId, Phase, State, Token, Top
 use crate::policy::Unfenced;
 
 pub(super) use arbitrate::{
-    Insisted, Ruling, STEP, arbitrate, has_been_primary, heir, insist, insist_at_heir, insist_there, step_is_over,
+    Insisted, Ruling, arbitrate, has_been_primary, heir, insist, insist_at_heir, insist_there, step_is_over, step_takes,
 };
 use debts::Debts;
 use judge::{Judging, Verdict};

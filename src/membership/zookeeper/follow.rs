@@ -123,8 +123,8 @@ const RETRY_LONGEST: Duration = Duration::from_secs(5);
 /// somebody asks all the time, and whoever asks waits. A ZooKeeper that is busy answers later, and so is asked less.
 const READING: u32 = 10;
 const READ_EVERY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
-/// How long a fence is tried: whoever asked for it has gone on by then.
-const FENCING: Duration = Duration::from_secs(1);
+/// How long a fence is tried: as long as somebody waits for it, within these bounds. Nothing else is followed meanwhile.
+const FENCING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// Why to read again.
 enum Trigger {
@@ -319,12 +319,12 @@ impl Follower {
 
     /// Takes a member out, and publishes the ring without it before it says so.
     async fn fence(&mut self, call: Call) {
-        let Call { fence, done } = call;
+        let Call { fence, limit, done } = call;
         // Whoever asked has given up, and has said so to its own caller.
         if done.is_closed() {
             return;
         }
-        let answer = match timeout(FENCING, self.fenced(&fence)).await {
+        let answer = match timeout(limit.clamp(FENCING.0, FENCING.1), self.fenced(&fence)).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::new(ErrorKind::Unreachable, "ZooKeeper did not answer in time")),
         };
