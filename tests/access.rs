@@ -8,6 +8,7 @@ use redis::AsyncCommands;
 use redis_ring::ErrorKind;
 use redis_ring::local::RedisOptions;
 use redis_ring::placement::NodeId;
+use redis_ring::policy::HedgePolicy;
 use support::{FakeServer, FixedRing, direct, redis_with};
 
 async fn ring_with(options: RedisOptions) -> FixedRing {
@@ -17,11 +18,11 @@ async fn ring_with(options: RedisOptions) -> FixedRing {
 #[tokio::test]
 async fn a_password_is_needed_and_never_shown() {
     let ring = ring_with(RedisOptions::new().password("s3cret")).await;
-    let client = ring.builder().password("s3cret").open().await.unwrap();
+    let client = ring.patient().password("s3cret").open().await.unwrap();
     let () = client.connection().set("k", "v").await.unwrap();
     assert!(!format!("{:?}", ring.builder().password("s3cret")).contains("s3cret"));
     assert!(!format!("{client:?}").contains("s3cret"));
-    for (builder, expected) in [(ring.builder(), "wants a password"), (ring.builder().password("wr0ng"), "password")] {
+    for (builder, expected) in [(ring.patient(), "wants a password"), (ring.patient().password("wr0ng"), "password")] {
         let error = builder.open().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
         assert!(error.hint().unwrap().contains(expected), "{error:?}");
@@ -40,12 +41,13 @@ async fn an_acl_user_may_do_what_its_rules_say() {
             let () = direct::ask(&server.addr(), redis::cmd("ACL").arg("SETUSER").arg(rules)).await;
         }
     }
-    let client = ring.builder().user("app", "pw").open().await.unwrap();
+    let client = ring.patient().user("app", "pw").open().await.unwrap();
     let () = client.connection().set("k", "v").await.unwrap();
-    let error = ring.builder().user("blind", "pw").open().await.unwrap_err();
+    // A server that is not done with answering what the user may do is taken as it is.
+    let error = ring.patient().user("blind", "pw").open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.hint().unwrap().contains("ACL SETUSER <user> +"), "{error:?}");
-    let error = ring.builder().user("nobody", "pw").open().await.unwrap_err();
+    let error = ring.patient().user("nobody", "pw").open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
 }
 
@@ -82,7 +84,8 @@ async fn a_server_that_is_loading_is_passed_over_for_reads_and_missed_by_writes(
 #[tokio::test]
 async fn a_server_out_of_memory_is_an_error_and_no_copy_is_written_behind_its_back() {
     let ring = FixedRing::of(vec![redis_with(RedisOptions::new()).await, redis_with(RedisOptions::new()).await]);
-    let client = ring.client().await;
+    // A copy that was written is not asked in the place of its primary.
+    let client = ring.connected(ring.patient().hedge_policy(HedgePolicy::Never)).await;
     let mut connection = client.connection();
     let () = connection.set("k", 1).await.unwrap();
     let owners = ring.owners(&client, "k");
@@ -116,7 +119,7 @@ async fn something_that_is_no_redis_is_an_error_and_no_hang() {
     let mut ring = FixedRing::start(1).await;
     let fake = FakeServer::talking("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     ring.reach(&NodeId::new("r0").unwrap(), fake.addr());
-    let error = ring.builder().open().await.unwrap_err();
+    let error = ring.patient().open().await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Server | ErrorKind::Unreachable), "{error:?}");
 }
 
@@ -126,7 +129,8 @@ async fn servers_with_tls_are_reached_with_their_authority_and_not_without() {
     use redis_ring::RingClient;
     use redis_ring::local::TlsFiles as ServerFiles;
     use redis_ring::membership::TlsFiles;
-    use support::Certificates;
+    use redis_ring::policy::Timeouts;
+    use support::{Certificates, SOON};
 
     let certificates = Certificates::new();
     let files = ServerFiles {
@@ -140,13 +144,15 @@ async fn servers_with_tls_are_reached_with_their_authority_and_not_without() {
     let identity = Some((certificates.certificate.clone(), certificates.key.clone()));
     let tls = TlsFiles { authorities: certificates.authority.clone(), identity };
     assert!(!format!("{tls:?}").contains("PRIVATE"));
-    let client = RingClient::builder(&url).unwrap().tls(tls).open().await.unwrap();
+    let timeouts = Timeouts { connect: SOON, read: SOON, write: SOON, ..Timeouts::default() };
+    let patient = RingClient::builder(&url).unwrap().timeouts(timeouts);
+    let client = patient.clone().tls(tls).open().await.unwrap();
     let () = client.connection().set("k", "v").await.unwrap();
     assert_eq!(client.connection().get::<_, String>("k").await.unwrap(), "v");
 
     // The system's authorities do not know this one; and without a certificate of its own the server hangs up.
     let strangers = TlsFiles { authorities: certificates.authority.clone(), identity: None };
-    for builder in [RingClient::builder(&url).unwrap(), RingClient::builder(&url).unwrap().tls(strangers)] {
+    for builder in [patient.clone(), patient.tls(strangers)] {
         let error = builder.open().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:?}");
     }

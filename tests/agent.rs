@@ -8,7 +8,7 @@ mod support;
 use agents::{Running, id, options, ring, start, store, url};
 use redis_ring::ErrorKind;
 use redis_ring::agent::{AgentOptions, Credentials, ExistingKeys};
-use redis_ring::local::RedisOptions;
+use redis_ring::local::{RedisOptions, RedisServer};
 use redis_ring::membership::Store;
 use redis_ring::membership::records::LiveRecord;
 use redis_ring::placement::{Config, State};
@@ -20,6 +20,11 @@ async fn wanted(members: u32) -> (redis_ring::membership::RingUrl, Store) {
     let store = store(&ring).await;
     store.init(&Config::default(), members).await.unwrap();
     (ring, store)
+}
+
+/// A ring whose agents have long to give their nodes back when they end.
+async fn patient_ring(members: u32) -> (redis_ring::membership::RingUrl, Store, Vec<RedisServer>, Vec<Running>) {
+    agents::ring_with(members, |options| options.membership.session_timeout = SOON).await
 }
 
 async fn refused(options: AgentOptions, kind: ErrorKind, says: &str) {
@@ -172,7 +177,7 @@ async fn a_live_duplicate_is_refused_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_dead_predecessor_is_taken_over_while_its_session_still_lives() {
-    let (ring, store, servers, mut agents) = ring(2).await;
+    let (ring, store, servers, mut agents) = patient_ring(2).await;
     let first = agents.remove(0);
     let seen = store.live().await.unwrap()[&id("redis-0")].record.clone().unwrap();
     first.stop().await.unwrap();
@@ -195,7 +200,7 @@ async fn a_dead_predecessor_is_taken_over_while_its_session_still_lives() {
 
 #[tokio::test]
 async fn a_predecessor_whose_server_restarted_is_dead_as_well() {
-    let (ring, store, servers, mut agents) = ring(2).await;
+    let (ring, store, servers, mut agents) = patient_ring(2).await;
     agents.remove(0).stop().await.unwrap();
     let predecessor = agents::store(&ring).await;
     // Its numbers belong to another life of the server, so that one of them may be anybody's now.
@@ -231,6 +236,7 @@ async fn a_member_may_move_to_a_new_address() {
     renamed.stop().await.unwrap();
     // Another process: another life of the data.
     let other = redis().await;
+    let _straggler = agents::straggler(&servers[1]).await;
     let _moved = start(&ring, "redis-0", &other);
     let record = agents::until(&store, "redis-0", |r| r.addr == format!("redis://{}", other.addr())).await;
     assert_eq!((record.state(), record.generation), (State::Joining, 2));
@@ -239,7 +245,7 @@ async fn a_member_may_move_to_a_new_address() {
 
 #[tokio::test]
 async fn the_end_of_an_agent_leaves_its_member_as_it_is() {
-    let (_ring, store, _servers, mut agents) = ring(2).await;
+    let (_ring, store, _servers, mut agents) = patient_ring(2).await;
     let before = store.snapshot().await.unwrap();
     agents.remove(0).stop().await.unwrap();
     assert!(!store.live().await.unwrap().contains_key(&id("redis-0")), "its node is gone at once");

@@ -22,7 +22,7 @@ fn key_of(client: &RingClient, prefix: &str, owners: [&str; 2]) -> String {
 #[tokio::test]
 async fn many_keys_are_answered_in_their_order_and_written_to_all_owners() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut connection = client.connection();
     let keys: Vec<String> = (0..100).map(|i| format!("user:{i}")).collect();
     let pairs: Vec<(&String, usize)> = keys.iter().zip(0..).collect();
@@ -74,7 +74,7 @@ async fn a_part_that_fails_makes_the_call_fail_and_is_named() {
 #[tokio::test]
 async fn a_pipeline_answers_in_order_with_errors_in_their_places() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut connection = client.connection();
     let mut pipeline = pipe();
     for i in 0..200 {
@@ -110,7 +110,7 @@ async fn a_pipeline_answers_in_order_with_errors_in_their_places() {
 #[tokio::test]
 async fn a_transaction_runs_as_one_and_is_copied_as_one() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut connection = client.connection();
     let (n, len, popped, f): (i32, i32, Option<String>, f64) = pipe()
         .atomic()
@@ -152,7 +152,7 @@ async fn what_is_random_or_depends_on_time_is_the_same_on_both_owners() {
     let id = ring.servers.keys().next().unwrap().clone();
     let proxy = FaultProxy::start(ring.server(&id).addr()).await;
     ring.reach(&id, proxy.addr());
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     proxy.set(Mode::Delay { requests: Duration::from_millis(15), replies: Duration::ZERO }).await;
     let connection = client.connection();
     let members: Vec<String> = (0..50).map(|i| i.to_string()).collect();
@@ -205,7 +205,7 @@ async fn what_is_random_or_depends_on_time_is_the_same_on_both_owners() {
 #[tokio::test]
 async fn many_tasks_on_one_key_leave_equal_copies() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..32_i64 {
         let mut connection = client.connection();
@@ -267,9 +267,9 @@ async fn pipelines_fail_over_when_a_member_dies() {
         keys.iter().for_each(|key| {
             read.get(key);
         });
-        let values: Vec<Option<String>> = read.query_async(&mut client.connection()).await.unwrap();
+        let Ok(values) = read.query_async::<Vec<Option<String>>>(&mut client.connection()).await else { return false };
         assert!(values.iter().all(Option::is_some));
-        let values: Vec<Option<String>> = client.connection().mget(&keys).await.unwrap();
+        let Ok(values) = client.connection().mget::<_, Vec<Option<String>>>(&keys).await else { return false };
         values.iter().all(Option::is_some)
     })
     .await;
@@ -281,7 +281,7 @@ async fn pipelines_fail_over_when_a_member_dies() {
 #[tokio::test]
 async fn an_absolute_pipeline_waits_for_what_stands_in_line() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     for i in 0..20 {
         let key = format!("{{k{i}}}");
         let (mut first, mut second) = (client.connection(), client.connection());
@@ -303,7 +303,7 @@ async fn an_absolute_pipeline_waits_for_what_stands_in_line() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn pipelines_of_several_threads_reach_the_copies_in_one_order() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..64_i64 {
         let mut connection = client.connection();

@@ -24,11 +24,11 @@ const ROOMY: CachePolicy = CachePolicy::AtMost { bytes: 1 << 20 };
 
 fn builder(ring: &FixedRing) -> RingClientBuilder {
     // A read that is answered by the other owner because this machine is busy is not what is looked at here.
-    ring.builder().cache(ROOMY).hedge_policy(HedgePolicy::Never)
+    ring.patient().cache(ROOMY).hedge_policy(HedgePolicy::Never)
 }
 
 async fn cached(ring: &FixedRing) -> RingClient {
-    builder(ring).open().await.unwrap()
+    ring.connected(builder(ring)).await
 }
 
 async fn run(connection: &mut RingConnection, words: &[&[u8]]) -> Value {
@@ -88,7 +88,7 @@ async fn reading_again_costs_no_round_trip() {
         &[b"LRANGE", b"list", b"0", b"-1"],
         &[b"GET", b"missing"],
     ];
-    let plain = ring.client().await;
+    let plain = ring.connected(ring.patient()).await;
     for words in reads {
         let name = String::from_utf8_lossy(words[0]).to_lowercase();
         let expected = run(&mut plain.connection(), words).await;
@@ -123,7 +123,7 @@ async fn a_write_of_another_client_is_seen() {
     let ring = FixedRing::start(2).await;
     let client = cached(&ring).await;
     let mut connection = client.connection();
-    let mut other = ring.client().await.connection();
+    let mut other = ring.connected(ring.patient()).await.connection();
     for round in 0..20 {
         let value = round.to_string();
         let () = other.set("k", &value).await.unwrap();
@@ -142,8 +142,7 @@ async fn a_reply_that_its_invalidation_overtook_is_not_kept() {
     let id = NodeId::new("r0").unwrap();
     let proxy = FaultProxy::start(ring.server(&id).addr()).await;
     ring.reach(&id, proxy.addr());
-    let patient = Timeouts { read: SOON, write: SOON, ..Timeouts::default() };
-    let client = builder(&ring).timeouts(patient).open().await.unwrap();
+    let client = cached(&ring).await;
     let mut connection = client.connection();
     let addr = ring.server(&id).addr();
     let () = direct::ask(&addr, cmd("SET").arg("k").arg("old")).await;
@@ -287,8 +286,10 @@ async fn readers_never_go_back_nor_miss_a_write_of_their_process() {
 async fn nothing_old_is_given_for_a_server_that_hangs() {
     for policy in [ReadPolicy::Primary, ReadPolicy::Replica] {
         let ring = FixedRing::start(2).await;
-        let client = ring.builder().cache(ROOMY).read_policy(policy.clone()).open().await.unwrap();
-        let other = ring.client().await;
+        // The owner that goes on may be late.
+        let plain = ring.builder().timeouts(Timeouts { connect: SOON, ..Timeouts::default() });
+        let client = ring.connected(plain.clone().cache(ROOMY).read_policy(policy.clone())).await;
+        let other = ring.connected(plain).await;
         let mut connection = client.connection();
         let () = connection.set("k", "old").await.unwrap();
         until_kept(&client, "k").await;
@@ -320,7 +321,7 @@ async fn nothing_old_is_given_for_a_server_that_hangs() {
 #[tokio::test]
 async fn a_connection_that_breaks_takes_its_replies_with_it() {
     let mut ring = FixedRing::start(2).await;
-    let plain = ring.client().await;
+    let plain = ring.connected(ring.patient()).await;
     let owner = NodeId::new("r0").unwrap();
     let keys: Vec<String> =
         (0..).map(|i| format!("k{i}")).filter(|key| plain.locate(key).owners[0] == owner).take(3).collect();
@@ -408,7 +409,7 @@ async fn a_flush_is_seen() {
 #[tokio::test]
 async fn no_more_is_kept_than_fits() {
     let ring = FixedRing::start(1).await;
-    let client = builder(&ring).cache(CachePolicy::AtMost { bytes: 20_000 }).open().await.unwrap();
+    let client = ring.connected(builder(&ring).cache(CachePolicy::AtMost { bytes: 20_000 })).await;
     let mut connection = client.connection();
     for key in 0..100 {
         let () = connection.set(key, format!("{key}-{}", "x".repeat(1000))).await.unwrap();
@@ -433,7 +434,7 @@ async fn no_more_is_kept_than_fits() {
 #[tokio::test]
 async fn without_a_cache_no_server_tracks_anything() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut connection = client.connection();
     let () = connection.set("k", "v").await.unwrap();
     for _ in 0..10 {
@@ -464,7 +465,7 @@ async fn a_server_that_does_not_track_is_asked_each_time() {
     let addr = ring.server(&id).addr();
     let rules = ["reader", "on", ">secret", "~*", "+@all", "-client|tracking"];
     let () = direct::ask(&addr, cmd("ACL").arg("SETUSER").arg(&rules)).await;
-    let client = builder(&ring).user("reader", "secret").open().await.unwrap();
+    let client = ring.connected(builder(&ring).user("reader", "secret")).await;
     let () = client.connection().set("k", "v").await.unwrap();
     for _ in 0..5 {
         assert_eq!(client.connection().get::<_, String>("k").await.unwrap(), "v");
@@ -506,7 +507,7 @@ async fn errors_are_not_kept_and_a_server_without_answer_is_left_for_the_next() 
 async fn every_policy_of_reading_has_its_replies_kept() {
     let ring = FixedRing::start(3).await;
     for policy in [ReadPolicy::Replica, ReadPolicy::Any] {
-        let client = builder(&ring).read_policy(policy).open().await.unwrap();
+        let client = ring.connected(builder(&ring).read_policy(policy)).await;
         let mut connection = client.connection();
         for round in 0..20 {
             let () = connection.set("k", round).await.unwrap();

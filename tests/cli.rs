@@ -9,14 +9,14 @@ mod support;
 use std::time::Duration;
 
 use agents::{ask, start, store, until, url};
-use command_line::{Ran, command, run, run_command};
+use command_line::{Ran, command, patient, run, run_command};
 use redis_ring::local::RedisServer;
 use redis_ring::placement::{Config, State};
 use serde_json::{Value, json};
 use support::{SOON, eventually, redis_servers, shared_zookeeper, unique_root};
 
 async fn cli(ring: &str, arguments: &[&str]) -> Ran {
-    run([&["--ring", ring], arguments].concat()).await
+    run([&["--ring", ring], &patient(arguments)[..], arguments].concat()).await
 }
 
 /// A ring in which nobody watches any more: what happens to its servers stays unknown to ZooKeeper.
@@ -105,18 +105,18 @@ async fn status_says_when_an_up_member_is_silent_dead_or_another_process() {
     servers[2].kill();
     servers[3].restart_async().await.unwrap();
 
-    let began = cli(&ring, &["status", "-o", "json", "--member-timeout", "2s"]).await.ends_with(1);
-    assert!(began.took < Duration::from_millis(3900), "hung members are asked side by side: {:?}", began.took);
+    let began = cli(&ring, &["status", "-o", "json", "--member-timeout", "5s"]).await.ends_with(1);
+    assert!(began.took < Duration::from_secs(10), "hung members are asked side by side: {:?}", began.took);
     let status = began.json();
     let of = |field: &str| status["members"].as_array().unwrap().iter().map(|m| m[field].clone()).collect::<Vec<_>>();
     assert_eq!(of("state"), [json!("up"), json!("up"), json!("up"), json!("up")]);
     assert_eq!(of("reachable"), [json!(false), json!(false), json!(false), json!(true)]);
     assert_eq!(of("same_process"), [Value::Null, Value::Null, Value::Null, json!(false)]);
     let problems = status["problems"].to_string();
-    for says in ["did not answer within 2000 ms", "refused the connection", "another process answers"] {
+    for says in ["did not answer within 5000 ms", "refused the connection", "another process answers"] {
         assert!(problems.contains(says), "{says}: {problems}");
     }
-    let table = cli(&ring, &["status", "--member-timeout", "300ms"]).await.ends_with(1).stdout;
+    let table = cli(&ring, &["status", "--member-timeout", "3s"]).await.ends_with(1).stdout;
     assert!(table.contains("up, unreachable") && table.contains("up, other process"), "{table}");
 }
 
@@ -137,7 +137,8 @@ async fn a_ring_that_is_being_founded_says_how_far_it_is() {
     assert_eq!(status["founding"], json!({ "registered": 1, "wanted": 4 }));
     assert_eq!(status["phase"], "founding");
 
-    let error = cli(&ring, &["locate", "k", "-o", "json"]).await.ends_with(1).error();
+    // It waits for the founding all that time.
+    let error = cli(&ring, &["--timeout", "5s", "locate", "k", "-o", "json"]).await.ends_with(1).error();
     assert_eq!(error["kind"], "founding");
     assert!(error["error"].as_str().unwrap().contains("1 of 4 members registered"));
 }
@@ -146,7 +147,8 @@ async fn a_ring_that_is_being_founded_says_how_far_it_is() {
 async fn a_record_that_cannot_be_read_is_shown_and_takes_nobody_else_down() {
     let (ring, _servers) = unwatched(3).await;
     let root = format!("/{}", ring.rsplit_once('/').unwrap().1);
-    let zk = zookeeper_client::Client::connect(&shared_zookeeper().await.addr().to_string()).await.unwrap();
+    let zk = zookeeper_client::Client::connector().with_session_timeout(SOON);
+    let zk = zk.connect(&shared_zookeeper().await.addr()).await.unwrap();
     zk.set_data(&format!("{root}/members/redis-1"), b"{ not json", None).await.unwrap();
 
     let status = cli(&ring, &["status", "-o", "json"]).await.ends_with(1).json();
@@ -218,7 +220,7 @@ async fn the_url_comes_from_the_environment_and_the_password_from_a_file_or_the_
     let ring = fixed(std::slice::from_ref(&server));
     let ask = |prepare: &dyn Fn(&mut std::process::Command)| {
         let mut command = command(["status", "-o", "json"]);
-        prepare(command.env("REDIS_RING_URL", &ring));
+        prepare(command.args(patient(&[])).env("REDIS_RING_URL", &ring));
         run_command(command)
     };
     let directory = tempfile::tempdir().unwrap();
@@ -251,7 +253,7 @@ async fn the_url_comes_from_the_environment_and_the_password_from_a_file_or_the_
     .ends_with(2);
     assert!(no_password.error()["error"].as_str().unwrap().contains("--user has no password"));
     let mut exec = command(["exec", "GET", "k"]);
-    exec.env("REDIS_RING_URL", &ring);
+    exec.args(patient(&[])).env("REDIS_RING_URL", &ring);
     let denied = run_command(exec).await.ends_with(3);
     assert!(denied.stderr.contains("--password-file"), "{denied:?}");
 }
@@ -291,7 +293,8 @@ async fn a_server_that_comes_back_is_shown_until_it_is_whole() {
     eventually(SOON, "the ring to be whole", || async { cli(&ring, &["status"]).await.code == 0 }).await;
     let status = cli(&ring, &["status", "-o", "json"]).await.ends_with(0).json();
     let member = &status["members"][0];
-    assert_eq!((&member["state"], &member["reachable"], &member["gen"]), (&json!("up"), &json!(true), &json!(2)));
+    assert_eq!((&member["state"], &member["reachable"]), (&json!("up"), &json!(true)));
+    assert!(member["gen"].as_u64() >= Some(2), "{member}");
     assert_eq!(member["same_process"], json!(true));
     assert!(member["reason"].as_str().unwrap().contains("filled from the other copies"), "{member}");
 }

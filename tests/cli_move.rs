@@ -7,7 +7,7 @@ mod command_line;
 mod support;
 
 use agents::id;
-use command_line::{Ran, Running, run};
+use command_line::{Ran, Running, patient, run};
 use redis_ring::local::{RedisServer, Signal};
 use redis_ring::membership::records::{LiveRecord, MemberRecord, RingRecord};
 use redis_ring::membership::{Change, Store};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use support::{redis_servers, shared_zookeeper};
 
 async fn cli(ring: &str, arguments: &[&str]) -> Ran {
-    run([&["--ring", ring], arguments].concat()).await
+    run([&["--ring", ring], &patient(arguments)[..], arguments].concat()).await
 }
 
 /// A founded ring in which nobody changes anything but the test.
@@ -30,6 +30,10 @@ impl Hand {
         let (ring, store, servers, agents) = agents::ring(members).await;
         for agent in agents {
             agent.stop().await.unwrap();
+        }
+        // None waits long for its session to end, and with it what it holds.
+        for n in 0..members {
+            agents::until_live(&store, &format!("redis-{n}"), false).await;
         }
         Hand { ring: ring.to_string(), store, _servers: servers }
     }
@@ -162,8 +166,9 @@ async fn status_shows_how_far_each_member_is_that_is_filled() {
 #[tokio::test]
 async fn watch_tells_a_return_from_the_fence_to_the_whole_ring() {
     let hand = Hand::start(3).await;
-    let mut lines = Running::start(["--ring", &hand.ring, "watch"]);
-    let mut objects = Running::start(["--ring", &hand.ring, "-o", "json", "watch"]);
+    let watch = |more: &[&'static str]| Running::start([&["--ring", &hand.ring], &patient(&[])[..], more].concat());
+    let (mut lines, mut objects) = (watch(&["watch"]), watch(&["-o", "json", "watch"]));
+    let of = |line: String| -> Value { serde_json::from_str(&line).unwrap() };
     lines.line_with(&["redis-2", "up"]).await;
     objects.line_with(&["\"redis-2\"", "\"up\""]).await;
 
@@ -181,6 +186,11 @@ async fn watch_tells_a_return_from_the_fence_to_the_whole_ring() {
     lines.line_with(&["redis-2 ", "filling: 1,000 of 5,000 keys"]).await;
     hand.says("redis-2", json!({"step": 2, "gen": 4, "done": 5000, "total": 5000, "caught_up": true})).await;
     lines.line_with(&["redis-2 ", "filling: 5,000 of 5,000 keys, caught up"]).await;
+    let told = of(objects.line_with(&["\"progress\"", "\"caught_up\":true"]).await);
+    assert_eq!(
+        (&told["what"], &told["id"], &told["progress"]["done"]),
+        (&json!("progress"), &json!("redis-2"), &json!(5000))
+    );
     hand.phase("syncing", "redis-2", untouched).await;
     lines.line_with(&["phase", "→ syncing (step 3)"]).await;
     hand.says(
@@ -193,16 +203,9 @@ async fn watch_tells_a_return_from_the_fence_to_the_whole_ring() {
     hand.phase("retiring", "redis-2", up).await;
     lines.line_with(&["phase", "→ retiring (step 4)"]).await;
     lines.line_with(&["redis-2 ", "flipped: up again"]).await;
+    assert_eq!(of(objects.line_with(&["\"flip\""]).await)["id"], "redis-2");
     hand.phase("still", "redis-2", untouched).await;
     lines.line_with(&["whole", "again after ", " s"]).await;
-
-    let of = |line: String| -> Value { serde_json::from_str(&line).unwrap() };
-    let told = of(objects.line_with(&["\"progress\"", "\"caught_up\":true"]).await);
-    assert_eq!(
-        (&told["what"], &told["id"], &told["progress"]["done"]),
-        (&json!("progress"), &json!("redis-2"), &json!(5000))
-    );
-    assert_eq!(of(objects.line_with(&["\"flip\""]).await)["id"], "redis-2");
     let whole = of(objects.line_with(&["\"whole\""]).await);
     assert!(whole["after_ms"].is_u64() && whole["id"].is_null(), "{whole}");
     assert_eq!(lines.end_by(Signal::INT).await.code(), Some(0));

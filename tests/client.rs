@@ -10,8 +10,10 @@ use redis::{AsyncCommands, cmd};
 use redis_ring::membership::{Source, Store};
 use redis_ring::placement::{Config, NodeId, State};
 use redis_ring::policy::Timeouts;
-use redis_ring::{ErrorKind, RingClient};
-use support::{SOON, ZkRing, direct, eventually, membership_options, shared_zookeeper, unique_root, zookeeper};
+use redis_ring::{ErrorKind, Outcome, RingClient};
+use support::{
+    SOON, ZkRing, direct, eventually, eventually_some, own, patient_options, shared_zookeeper, unique_root, zookeeper,
+};
 
 #[tokio::test]
 async fn ten_lines_with_async_commands_against_zookeeper() {
@@ -85,7 +87,7 @@ async fn a_member_that_dies_and_comes_back_empty_is_filled_before_it_answers() {
     for reader in readers {
         assert!(reader.await.unwrap() > 100);
     }
-    assert!(client.connected().contains(&victim));
+    eventually(SOON, "the member is connected", || async { client.connected().contains(&victim) }).await;
 }
 
 #[tokio::test]
@@ -99,10 +101,19 @@ async fn a_running_client_goes_on_without_zookeeper_and_finds_it_again() {
     zookeeper.kill();
     eventually(SOON, "the topology is stale", || async { matches!(client.view().source, Source::Stale { .. }) }).await;
     // For longer than a session lives.
-    let began = Instant::now();
+    let (began, mut n) = (Instant::now(), 1);
     while began.elapsed() < Duration::from_secs(4) {
-        let n: i64 = connection.incr("k", 1).await.unwrap();
-        assert_eq!(connection.get::<_, i64>("k").await.unwrap(), n);
+        let raised = connection.incr::<_, _, i64>("k", 1).await;
+        let found: i64 = connection.get("k").await.unwrap();
+        match raised {
+            Ok(raised) => assert_eq!(found, raised),
+            // A busy server may answer too late.
+            Err(error) => {
+                assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error}");
+                assert!((n..=n + 1).contains(&found), "{found} after {n}");
+            }
+        }
+        n = found;
         tokio::task::yield_now().await;
     }
     assert_eq!(client.topology().fingerprint(), fingerprint);
@@ -126,13 +137,20 @@ async fn a_client_waits_for_the_founding_and_says_how_far_it_is() {
     let zookeeper = shared_zookeeper().await;
     let url = zookeeper.url(&unique_root());
     let timeouts = Timeouts { open: Duration::from_millis(700), ..Timeouts::default() };
-    let open = || RingClient::builder(&url).unwrap().timeouts(timeouts.clone()).open();
-    let error = open().await.unwrap_err();
+    // A busy ZooKeeper may be too late for such a client.
+    let failure = async || {
+        let failed = async || {
+            let error = RingClient::builder(&url).unwrap().timeouts(timeouts.clone()).open().await.unwrap_err();
+            (error.kind() != ErrorKind::Unreachable).then_some(error)
+        };
+        eventually_some(SOON, "ZooKeeper in time", failed).await
+    };
+    let error = failure().await;
     assert_eq!(error.kind(), ErrorKind::NotFounded);
     assert!(error.hint().unwrap().contains("init --members"), "{error:?}");
-    let store = Store::open(&url.parse().unwrap(), &membership_options()).await.unwrap();
+    let store = Store::open(&url.parse().unwrap(), &patient_options()).await.unwrap();
     store.init(&Config::default(), 2).await.unwrap();
-    let error = open().await.unwrap_err();
+    let error = failure().await;
     assert_eq!(error.kind(), ErrorKind::Founding);
     assert!(error.to_string().contains("0 of 2 members registered"), "{error}");
 }

@@ -5,7 +5,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what failed by failing")]
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -31,9 +30,9 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        // The port is free when asked for and may be taken a moment later, hence the second and third try.
-        for _ in 0..3 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Below the ports of outgoing connections. It may be another's all the same, hence the other tries.
+        for _ in 0..10 {
+            let port = fastrand::u16(10_000..32_768);
             let process = Command::new("redis-server")
                 .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
                 .stdout(Stdio::null())
@@ -48,11 +47,15 @@ impl Server {
         panic!("no redis-server came up");
     }
 
+    /// Whether this server, and no other at its port, answers in time.
     fn answers(&mut self) -> bool {
+        let process_id = format!("process_id:{}\r\n", self.process.id());
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline && self.process.try_wait().unwrap().is_none() {
             let client = redis::Client::open(("127.0.0.1", self.port)).unwrap();
-            if client.get_connection().is_ok_and(|mut c| redis::cmd("PING").exec(&mut c).is_ok()) {
+            let info =
+                client.get_connection().and_then(|mut c| redis::cmd("INFO").arg("server").query::<String>(&mut c));
+            if info.is_ok_and(|info| info.contains(&process_id)) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));

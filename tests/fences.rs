@@ -230,8 +230,15 @@ async fn an_effect_that_cannot_be_told_is_not_acknowledged_when_nobody_else_has_
     let connection = client.connection();
     let primary = id("redis-2");
     let (key, proxy) = (key_of(&client, "k", "redis-2"), &ring.proxies[&primary]);
+    // No reply to what was asked before is under way.
+    let quiet = async || {
+        let before = proxy.counts().reply_bytes;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        proxy.counts().reply_bytes == before
+    };
+    eventually(SOON, "nothing is said", quiet).await;
     // What the primary is asked when it has answered takes its time as well.
-    proxy.set(Mode::Delay { requests: Duration::from_secs(1), replies: Duration::ZERO }).await;
+    proxy.set(Mode::Delay { requests: Duration::from_secs(3), replies: Duration::ZERO }).await;
     // Redis takes hexadecimal numbers, and nobody else has to.
     let words = ["INCRBYFLOAT", &key, "0x10"];
     let (result, ()) = tokio::join!(run(&connection, &words), async {

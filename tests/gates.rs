@@ -18,11 +18,11 @@ use redis_ring::membership::records::MemberRecord;
 use redis_ring::membership::{Source, Store};
 use redis_ring::placement::{NodeId, Step};
 use redis_ring::policy::Timeouts;
-use redis_ring::{ErrorKind, RingClient};
+use redis_ring::{ErrorKind, RingClient, RingClientBuilder};
 
 use operator::{Operator, weight};
 use support::{
-    FaultProxy, Mode, SOON, direct, eventually, eventually_some, id, membership_options, own, run, run_or_error,
+    FaultProxy, Mode, SOON, direct, eventually, eventually_some, id, own, patient_options, run, run_or_error,
     shared_zookeeper, zookeeper,
 };
 
@@ -44,7 +44,7 @@ async fn proxied(servers: usize, members: usize) -> (Operator, BTreeMap<NodeId, 
 }
 
 async fn record_of(ring: &Operator, id: &NodeId) -> MemberRecord {
-    let store = Store::open(&ring.url.parse().unwrap(), &membership_options()).await.unwrap();
+    let store = Store::open(&ring.url.parse().unwrap(), &patient_options()).await.unwrap();
     store.snapshot().await.unwrap().member(id).unwrap().clone()
 }
 
@@ -84,14 +84,34 @@ async fn until_unread(client: &RingClient, says: &str) {
 }
 
 /// Reads fail soon, since the test waits for many of them.
-fn brisk(ring: &Operator) -> redis_ring::RingClientBuilder {
+async fn brisk(ring: &Operator) -> RingClient {
     let timeouts = Timeouts {
         open: Duration::from_secs(3),
         read: Duration::from_millis(50),
+        write: Duration::from_secs(5),
         connect: Duration::from_millis(100),
         ..Timeouts::default()
     };
-    ring.builder().timeouts(timeouts)
+    opened(ring.builder().timeouts(timeouts)).await
+}
+
+/// A client of a ring whose gates are open. Opening fails where no member answers the first attempt in time.
+async fn opened(builder: RingClientBuilder) -> RingClient {
+    eventually_some(SOON, "the ring opens", || async { builder.clone().open().await.ok() }).await
+}
+
+/// Why a client is not let in. The only attempt has time to find out.
+async fn not_let_in(ring: &Operator) -> redis_ring::Error {
+    let timeouts = Timeouts { connect: Duration::from_secs(5), ..operator::timeouts() };
+    ring.builder().timeouts(timeouts).open().await.unwrap_err()
+}
+
+/// A client that drops no connection whose replies the test holds, and gives no request up.
+async fn patient(ring: &Operator, name: &str) -> RingClient {
+    let timeouts = Timeouts { open: SOON, read: 3 * SOON, write: 3 * SOON, ..Timeouts::default() };
+    let client = opened(ring.builder().name(name).timeouts(timeouts)).await;
+    ring.until(&[&client]).await;
+    client
 }
 
 async fn reads(client: &RingClient, wanted: &str) {
@@ -106,7 +126,7 @@ async fn reads(client: &RingClient, wanted: &str) {
 #[tokio::test]
 async fn a_server_that_comes_back_is_not_read_before_its_gate_is_open_for_its_new_life() {
     let ring = plain(1).await;
-    let (client, r0) = (brisk(&ring).open().await.unwrap(), id("r0"));
+    let (client, r0) = (brisk(&ring).await, id("r0"));
     let mut connection = client.connection();
     let () = connection.set("k", "old").await.unwrap();
     ring.ask::<()>(&r0, &cmd("SAVE")).await;
@@ -147,10 +167,10 @@ async fn run_id(ring: &Operator, id: &NodeId) -> String {
 #[tokio::test]
 async fn a_server_that_was_flushed_by_hand_lets_no_client_in() {
     let ring = plain(1).await;
-    let (client, r0) = (brisk(&ring).open().await.unwrap(), id("r0"));
+    let (client, r0) = (brisk(&ring).await, id("r0"));
     let () = client.connection().set("k", "v").await.unwrap();
     ring.ask::<()>(&r0, &cmd("FLUSHALL")).await;
-    let error = brisk(&ring).open().await.unwrap_err();
+    let error = not_let_in(&ring).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(format!("{error:?}").contains("its gate is closed"), "{error:?}");
     // The connections that are there are its agent's to end, and they do not come back.
@@ -161,7 +181,7 @@ async fn a_server_that_was_flushed_by_hand_lets_no_client_in() {
 #[tokio::test]
 async fn a_new_life_of_the_same_process_ends_every_connection_of_the_old_one() {
     let ring = plain(1).await;
-    let (client, r0) = (ring.builder().name("lives").open().await.unwrap(), id("r0"));
+    let (client, r0) = (opened(ring.builder().name("lives")).await, id("r0"));
     let () = client.connection().set("k", "v").await.unwrap();
     let attempts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&attempts);
@@ -201,7 +221,7 @@ async fn a_gate_that_wants_a_newer_step_is_passed_when_the_step_is_known() {
     for member in ["r0", "r1"] {
         ring.ask::<()>(&id(member), cmd("HSET").arg("__rr:gate").arg("step").arg(2)).await;
     }
-    let error = brisk(&ring).open().await.unwrap_err();
+    let error = not_let_in(&ring).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(format!("{error:?}").contains("its gate wants step 2, this client knows 1"), "{error:?}");
     let patient = Timeouts { connect: Duration::from_secs(2), open: SOON, ..Timeouts::default() };
@@ -222,7 +242,7 @@ async fn a_gate_that_wants_a_newer_step_is_passed_when_the_step_is_known() {
 #[tokio::test]
 async fn connections_are_named_after_what_they_are_for() {
     let mut ring = plain(2).await;
-    let client = ring.builder().name("orders").open().await.unwrap();
+    let client = opened(ring.builder().name("orders")).await;
     ring.until(&[&client]).await;
     for member in ["r0", "r1"] {
         until_named(&ring, member, "orders", &["rr:1:orders"]).await;
@@ -253,8 +273,7 @@ async fn connections_are_named_after_what_they_are_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_keeps_its_name_until_the_writes_of_the_older_step_have_ended() {
     let (mut ring, proxies) = proxied(2, 2).await;
-    let client = ring.builder().name("slow").open().await.unwrap();
-    ring.until(&[&client]).await;
+    let client = patient(&ring, "slow").await;
     let key = (0..).map(|n| format!("k{n}")).find(|key| client.locate(key).owners[0].as_str() == "r0").unwrap();
     let () = client.connection().set(&key, 1).await.unwrap();
     // Executed by the primary, whose reply does not come: the copy is still to leave, on the other connection.
@@ -283,8 +302,7 @@ async fn a_connection_keeps_its_name_until_the_writes_of_the_older_step_have_end
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_nobody_waits_for_holds_the_name_as_well() {
     let (mut ring, proxies) = proxied(2, 2).await;
-    let client = ring.builder().name("gone").open().await.unwrap();
-    ring.until(&[&client]).await;
+    let client = patient(&ring, "gone").await;
     let () = client.connection().set("k", 1).await.unwrap();
     proxies[&client.locate("k").owners[0]].set(Mode::HoldReplies).await;
     let mut connection = client.connection();
@@ -305,7 +323,7 @@ async fn a_write_that_nobody_waits_for_holds_the_name_as_well() {
 #[tokio::test]
 async fn a_transaction_across_a_step_runs_again() {
     let mut ring = plain(2).await;
-    let client = ring.builder().name("watching").open().await.unwrap();
+    let client = opened(ring.builder().name("watching")).await;
     ring.until(&[&client]).await;
     let attempts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&attempts);
@@ -335,9 +353,7 @@ async fn a_transaction_across_a_step_runs_again() {
 async fn a_reply_that_comes_when_the_ring_has_moved_on_is_not_an_answer() {
     let (mut ring, proxies) = proxied(2, 1).await;
     let (r0, r1) = (id("r0"), id("r1"));
-    let timeouts = Timeouts { open: SOON, read: Duration::from_secs(10), ..Timeouts::default() };
-    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
-    ring.until(&[&client]).await;
+    let client = patient(&ring, "late").await;
     let calls: [(&[&str], &[&str]); 4] = [
         (&["GET", "k"], &["SET", "k"]),
         (&["HSCAN", "h", "0"], &["HSET", "h", "f"]),
@@ -358,13 +374,19 @@ async fn a_reply_that_comes_when_the_ring_has_moved_on_is_not_an_answer() {
         expected
     };
     proxies[&r0].set(Mode::HoldReplies).await;
-    let asked = direct::calls(&ring.addr(&r0), "get").await;
+    let asked = async || {
+        let of = async |name| direct::calls(&ring.addr(&r0), name).await;
+        [of("get").await, of("hscan").await, of("mget").await, of("keys").await]
+    };
+    let before = asked().await;
     let reading = calls.map(|(read, _)| {
         let connection = client.connection();
         tokio::spawn(async move { run_or_error(&connection, read).await })
     });
-    let asked = || async { direct::calls(&ring.addr(&r0), "get").await > asked };
-    eventually(SOON, "the old owner has been asked", asked).await;
+    eventually(SOON, "the old owner has been asked all", || async {
+        asked().await.iter().zip(before).all(|(now, before)| *now > before)
+    })
+    .await;
     // The new owner is slow to answer, so the old one's answers are there first.
     proxies[&r1].set(Mode::HoldReplies).await;
     ring.open_gate(&r1, 1).await;
@@ -378,7 +400,7 @@ async fn a_reply_that_comes_when_the_ring_has_moved_on_is_not_an_answer() {
     eventually(SOON, "the step is known", || async { client.topology().step() == Step(2) }).await;
     proxies[&r0].set(Mode::Pass).await;
     // The answer to this comes behind the old ones.
-    let _ = run_or_error_on(&client, &r0, &["PING"]).await;
+    run_or_error_on(&client, &r0, &["PING"]).await.unwrap();
     assert!(reading.iter().all(|reading| !reading.is_finished()), "the old answers are none");
     proxies[&r1].set(Mode::Pass).await;
     for (reading, expected) in reading.into_iter().zip(expected) {
@@ -396,12 +418,13 @@ async fn a_client_without_zookeeper_takes_a_step_with_what_the_servers_keep() {
     let between = FaultProxy::start(real.addr()).await;
     let mut ring = Operator::start(&real, 3, 3, async |_, _| None).await;
     let through = ring.url.replace(&real.addr(), &between.addr());
-    let client = operator::builder(&through).name("cut-off").open().await.unwrap();
+    let client = opened(operator::builder(&through).name("cut-off")).await;
+    ring.until(&[&client]).await;
     let () = client.connection().set("k", "v").await.unwrap();
     // Not even a refusal comes back.
     between.set(Mode::Stall).await;
     ring.phase_of("filling", |_| {}).await;
-    let store = Store::open(&ring.url.parse().unwrap(), &membership_options()).await.unwrap();
+    let store = Store::open(&ring.url.parse().unwrap(), &patient_options()).await.unwrap();
     let records = store.snapshot().await.unwrap().to_json().unwrap();
     ring.raise_gates().await;
     for server in ring.servers.keys() {

@@ -15,19 +15,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// A proxy that holds back what the first connection sends for as long as the switch says.
-async fn holding_the_first(target: String) -> (String, watch::Sender<bool>) {
+/// A proxy that holds back what the connections there are send for as long as the switch says; those that come meanwhile pass.
+async fn holding_the_old(target: String) -> (String, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap().to_string();
     let (switch, held) = watch::channel(false);
     tokio::spawn(async move {
-        let mut first = true;
         while let Ok((client, _)) = listener.accept().await {
             let server = TcpStream::connect(&target).await.unwrap();
             let (mut from_client, mut to_client) = client.into_split();
             let (mut from_server, mut to_server) = server.into_split();
             let mut held = held.clone();
-            let holds = std::mem::replace(&mut first, false);
+            let holds = !*held.borrow();
             tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
             tokio::spawn(async move {
                 let mut buffer = vec![0; 65536];
@@ -50,9 +49,11 @@ async fn holding_the_first(target: String) -> (String, watch::Sender<bool>) {
 #[tokio::test]
 async fn a_write_stuck_on_the_way_does_not_run_after_a_newer_one() {
     let mut ring = FixedRing::start(2).await;
-    let (addr, held) = holding_the_first(ring.server(&id("r0")).addr()).await;
+    let (addr, held) = holding_the_old(ring.server(&id("r0")).addr()).await;
     ring.reach(&id("r0"), addr);
-    let client = ring.client().await;
+    let long = Duration::from_secs(2);
+    let timeouts = Timeouts { read: long, write: long, ..Timeouts::default() };
+    let client = ring.connected(ring.builder().timeouts(timeouts)).await;
     let key = key_of(&client, "k", "r0");
     let connection = client.connection();
     run(&connection, &["SET", &key, "first"]).await.unwrap();
@@ -80,7 +81,7 @@ async fn a_write_dropped_before_it_could_be_sent_never_runs() {
         ring.reach(&id(name), proxy.addr());
         proxies.push(proxy);
     }
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut connection = client.connection();
     for proxy in &proxies {
         proxy.set(Mode::Refuse).await;
@@ -148,7 +149,7 @@ async fn what_a_user_may_not_do_is_said_at_once_and_moves_nobody() {
         let rules = ["app", "on", ">pw", "~*", "+@all", "-set", "-incr"];
         let () = direct::ask(&server.addr(), cmd("ACL").arg("SETUSER").arg(&rules)).await;
     }
-    let client = ring.builder().user("app", "pw").hedge_policy(HedgePolicy::Never).open().await.unwrap();
+    let client = ring.connected(ring.patient().user("app", "pw").hedge_policy(HedgePolicy::Never)).await;
     let connection = client.connection();
     for words in [&["SET", "k", "v"][..], &["INCR", "k"]] {
         let error = run(&connection, words).await.unwrap_err();
@@ -171,9 +172,9 @@ async fn what_no_owner_could_execute_is_not_unknown() {
     for (name, fake) in ["r0", "r1"].into_iter().zip(&fakes) {
         ring.reach(&id(name), fake.addr());
     }
-    let timeouts =
-        Timeouts { read: Duration::from_millis(50), write: Duration::from_millis(50), ..Timeouts::default() };
-    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts { read: second, write: second, ..Timeouts::default() };
+    let client = ring.connected(ring.builder().timeouts(timeouts)).await;
     for words in [&["INCR", "k"][..], &["SET", "k", "v"], &["GET", "k"]] {
         let error = run(&client.connection(), words).await.unwrap_err();
         let own = Error::of_redis(&error).expect("the ring's own error");
@@ -185,8 +186,8 @@ async fn what_no_owner_could_execute_is_not_unknown() {
 #[tokio::test]
 async fn a_member_that_hangs_holds_up_no_key_but_its_own() {
     let ring = FixedRing::start(3).await;
-    let timeouts = Timeouts { write: Duration::from_secs(5), ..Timeouts::default() };
-    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    let timeouts = Timeouts { write: SOON * 3, ..Timeouts::default() };
+    let client = ring.connected(ring.builder().timeouts(timeouts)).await;
     let keys = |second: &'static str| {
         let client = client.clone();
         (0..).map(|i| format!("k{i}")).filter(move |key| {
@@ -227,7 +228,7 @@ async fn a_read_goes_to_an_owner_that_comes_back_while_another_is_silent() {
     ring.reach(&id("r1"), replica.addr());
     // So long that the first attempt cannot end before the replica is back.
     let timeouts = Timeouts { read: SOON, write: SOON, ..Timeouts::default() };
-    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    let client = ring.connected(ring.builder().timeouts(timeouts)).await;
     let key = key_of(&client, "k", "r0");
     let () = client.connection().set(&key, "v").await.unwrap();
     replica.set(Mode::Refuse).await;
@@ -246,8 +247,8 @@ async fn a_read_goes_to_an_owner_that_comes_back_while_another_is_silent() {
 #[tokio::test]
 async fn a_full_queue_is_backpressure_and_makes_no_copies_differ() {
     let ring = FixedRing::start(2).await;
-    let timeouts = Timeouts { read: SOON, write: SOON, ..Timeouts::default() };
-    let client = ring.builder().hedge_policy(HedgePolicy::Never).timeouts(timeouts).open().await.unwrap();
+    let timeouts = Timeouts { read: SOON * 3, write: SOON * 3, ..Timeouts::default() };
+    let client = ring.connected(ring.builder().hedge_policy(HedgePolicy::Never).timeouts(timeouts)).await;
     let (counted, read) = (key_of(&client, "k", "r0"), key_of(&client, "k", "r1"));
     let () = client.connection().set(&counted, 0).await.unwrap();
     let () = client.connection().set(&read, 0).await.unwrap();
@@ -274,7 +275,7 @@ async fn timeouts_beyond_all_clocks_are_no_panic() {
     let ring = FixedRing::start(2).await;
     let max = Duration::MAX;
     let timeouts = Timeouts { connect: max, read: max, write: max, probe: max, open: max };
-    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    let client = ring.connected(ring.builder().timeouts(timeouts)).await;
     let () = client.connection().set("k", "v").await.unwrap();
     assert_eq!(client.connection().get::<_, String>("k").await.unwrap(), "v");
 }
@@ -286,7 +287,7 @@ async fn config(addr: &str, name: &str, value: &str) {
 #[tokio::test]
 async fn a_write_that_its_caller_gave_up_is_not_sent_again() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut connection = client.connection();
     let () = connection.set("k", "first").await.unwrap();
     let owners: Vec<String> = ring.owners(&client, "k").iter().map(|server| server.addr()).collect();
@@ -321,25 +322,29 @@ async fn a_write_that_its_caller_gave_up_is_not_sent_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_keep_their_order_while_a_primary_refuses() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
+    let (over, is_over) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..20 {
-        let mut connection = client.connection();
+        let (mut connection, is_over) = (client.connection(), is_over.clone());
         tasks.spawn(async move {
-            for i in 0..150 {
+            let mut left = 75;
+            for i in 0.. {
+                // Counted from when it refuses no more: some are pushed then, and all the time before.
+                left -= i32::from(*is_over.borrow());
+                if left < 0 {
+                    return;
+                }
                 let _: RedisResult<i64> = connection.rpush("l", format!("{task}-{i}")).await;
             }
         });
     }
     let owners: Vec<String> = ring.owners(&client, "l").iter().map(|server| server.addr()).collect();
-    while !tasks.is_empty() {
-        config(&owners[0], "min-replicas-to-write", "1").await;
-        tokio::task::yield_now().await;
-        config(&owners[0], "min-replicas-to-write", "0").await;
-        for _ in 0..20 {
-            tasks.join_next().await;
-        }
-    }
+    config(&owners[0], "min-replicas-to-write", "1").await;
+    tokio::task::yield_now().await;
+    config(&owners[0], "min-replicas-to-write", "0").await;
+    over.send_replace(true);
+    tasks.join_all().await;
     let mut lists: Vec<Vec<String>> = Vec::new();
     for addr in &owners {
         lists.push(direct::ask(addr, cmd("LRANGE").arg("l").arg(0).arg(-1)).await);
@@ -366,7 +371,7 @@ async fn a_read_of_owners_that_say_nothing_ends_and_names_them() {
 #[tokio::test]
 async fn an_iteration_waits_for_a_reconnect_as_any_read_does() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let connection = client.connection();
     let fields: Vec<(u32, u32)> = (0..2000).map(|i| (i, i)).collect();
     let () = connection.clone().hset_multiple("h", &fields).await.unwrap();

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,6 +16,11 @@ use support::{
     FaultProxy, FixedRing, Mode, SOON, call, direct, eventually, id, key_of, own, redis, run_or_error as run,
 };
 
+/// Longer than a busy machine keeps one waiting. Suspects are looked at as far apart as a write may take, so not by much.
+fn within(write: Duration) -> Timeouts {
+    Timeouts { read: SOON, write, ..Timeouts::default() }
+}
+
 /// A ring of two, a client that reaches both at once, and one whose way to each leads through a proxy.
 struct Two {
     ring: FixedRing,
@@ -25,19 +31,19 @@ struct Two {
 
 impl Two {
     async fn start() -> Two {
-        Two::with(Timeouts::default()).await
+        Two::with(within(Duration::from_secs(1))).await
     }
 
     async fn with(timeouts: Timeouts) -> Two {
         let mut ring = FixedRing::start(2).await;
-        let near = ring.builder().timeouts(timeouts.clone()).open().await.unwrap();
+        let near = ring.connected(ring.builder().timeouts(timeouts.clone())).await;
         let mut proxies = BTreeMap::new();
         for name in ["r0", "r1"] {
             let proxy = FaultProxy::start(ring.server(&id(name)).addr()).await;
             ring.reach(&id(name), proxy.addr());
             proxies.insert(name, proxy);
         }
-        let far = ring.builder().timeouts(timeouts).open().await.unwrap();
+        let far = ring.connected(ring.builder().timeouts(timeouts)).await;
         Two { ring, near, far, proxies }
     }
 
@@ -51,7 +57,9 @@ impl Two {
     }
 
     async fn heals(&self, keys: &[String]) {
-        eventually(SOON, "nothing is suspected", || async { self.near.suspects() + self.far.suspects() == 0 }).await;
+        // What has not held still for long is looked at every 30 s only, and two looks must see the same.
+        let long = Duration::from_secs(100);
+        eventually(long, "nothing is suspected", || async { self.near.suspects() + self.far.suspects() == 0 }).await;
         for key in keys {
             let owners = self.ring.owners(&self.near, key);
             let primary = direct::content(&owners[0].addr(), key).await;
@@ -209,10 +217,10 @@ async fn entries_of_two_processes_are_on_both_owners_when_they_are_acknowledged(
         run(&near, &words).await.unwrap();
     }
     run(&near, &["XREADGROUP", "GROUP", "g", "c", "STREAMS", &key, ">"]).await.unwrap();
-    two.delay("r1", Duration::from_millis(15)).await;
-    let write = async |client: &RingClient, count: usize| {
+    two.delay("r1", Duration::from_millis(100)).await;
+    let write = async |client: &RingClient, goes_on: &dyn Fn(usize) -> bool| {
         let mut ids = Vec::new();
-        for _ in 0..count {
+        while goes_on(ids.len()) {
             let added = run(&client.connection(), &["XADD", &key, "*", "f", "v"]).await.unwrap();
             let added: String = redis::from_redis_value(added).unwrap();
             for name in ["r0", "r1"] {
@@ -222,9 +230,15 @@ async fn entries_of_two_processes_are_on_both_owners_when_they_are_acknowledged(
         }
         ids
     };
-    let (far, near) = futures_util::future::join(write(&two.far, 15), write(&two.near, 60)).await;
+    let far_done = Cell::new(false);
+    let far = async {
+        let ids = write(&two.far, &|count| count < 15).await;
+        far_done.set(true);
+        ids
+    };
+    let (far, near) = futures_util::future::join(far, write(&two.near, &|_| !far_done.get())).await;
     let (primary, copy) = (stream(&two.addr("r0"), &key).await, stream(&two.addr("r1"), &key).await);
-    assert_eq!(primary.len(), 76);
+    assert_eq!(primary.len(), 1 + far.len() + near.len());
     assert_eq!(primary, copy, "in the same order");
     assert!(far.iter().chain(&near).all(|id| primary.contains(id)));
     let (mut primary, mut copy) = (told(&two.addr("r0"), &key).await, told(&two.addr("r1"), &key).await);
@@ -409,7 +423,7 @@ async fn another_type_on_a_copy_is_a_difference_and_no_missed_write() {
 #[tokio::test]
 async fn a_key_that_is_written_all_the_time_is_left_to_its_writers() {
     // Longer than this machine may stand still between two writes.
-    let two = Two::with(Timeouts { write: Duration::from_secs(1), ..Timeouts::default() }).await;
+    let two = Two::with(within(Duration::from_secs(1))).await;
     let key = key_of(&two.near, "n", "r0");
     two.delay("r1", Duration::from_millis(300)).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -448,18 +462,17 @@ async fn a_key_that_is_written_all_the_time_is_left_to_its_writers() {
 
 #[tokio::test]
 async fn what_comes_to_a_copy_between_the_look_and_the_state_is_not_overwritten() {
-    let timeouts = Timeouts { read: SOON, probe: SOON, write: Duration::from_secs(1), ..Timeouts::default() };
-    let two = Two::with(timeouts).await;
+    let two = Two::with(Timeouts { probe: SOON, ..within(Duration::from_millis(1500)) }).await;
     let key = key_of(&two.far, "n", "r0");
     let (primary, copy) = (two.addr("r0"), two.addr("r1"));
     let () = direct::ask(&copy, cmd("SET").arg(&key).arg(50)).await;
-    // What the primary says comes late, so that there is time after the copy has been looked at.
-    let slow = Duration::from_millis(800);
-    two.proxies["r0"].set(Mode::Delay { requests: Duration::ZERO, replies: slow }).await;
     run(&two.far.connection(), &["INCR", &key]).await.unwrap();
-    eventually(SOON, "the second look", || async { direct::calls(&copy, "eval").await == 2 }).await;
+    // What the primary says comes late, so that there is time after the copy has been looked at: it is asked twice.
+    let slow = Duration::from_millis(700);
+    two.proxies["r0"].set(Mode::Delay { requests: Duration::ZERO, replies: slow }).await;
+    eventually(SOON * 2, "the second look", || async { direct::calls(&copy, "eval").await >= 2 }).await;
     let () = direct::ask(&copy, cmd("SET").arg(&key).arg("newer")).await;
-    eventually(SOON, "the state comes", || async { direct::calls(&copy, "eval").await == 3 }).await;
+    eventually(SOON * 2, "the state comes", || async { direct::calls(&copy, "eval").await >= 3 }).await;
     let held: String = direct::ask(&copy, cmd("GET").arg(&key)).await;
     assert_eq!(held, "newer");
     assert_eq!(direct::calls(&copy, "restore").await, 0);
@@ -473,10 +486,14 @@ async fn what_comes_to_a_copy_between_the_look_and_the_state_is_not_overwritten(
 #[tokio::test]
 async fn only_the_first_owner_decides_and_only_if_it_has_missed_nothing() {
     let mut ring = FixedRing::start(3).await;
-    let whole = RingClient::open(&format!("{}?copies=3", ring.url())).await.unwrap();
+    let open = async |ring: &FixedRing| {
+        let builder = RingClient::builder(&format!("{}?copies=3", ring.url())).unwrap();
+        ring.connected(builder.timeouts(within(Duration::from_secs(1)))).await
+    };
+    let whole = open(&ring).await;
     let proxy = FaultProxy::start(ring.server(&id("r0")).addr()).await;
     ring.reach(&id("r0"), proxy.addr());
-    let client = RingClient::open(&format!("{}?copies=3", ring.url())).await.unwrap();
+    let client = open(&ring).await;
     let key = key_of(&client, "n", "r0");
     let last = ring.server(&client.locate(&key).owners[2]).addr();
     run(&client.connection(), &["SET", &key, "1"]).await.unwrap();
@@ -499,7 +516,7 @@ async fn only_the_first_owner_decides_and_only_if_it_has_missed_nothing() {
     assert_eq!((held, client.suspects()), (71, 1));
     proxy.set(Mode::Pass).await;
     eventually(SOON, "the first owner is back", || async { client.connected().len() == 3 }).await;
-    eventually(SOON, "the key is given up", || async { client.suspects() == 0 }).await;
+    eventually(SOON * 2, "the key is given up", || async { client.suspects() == 0 }).await;
     let stats = client.stats();
     assert_eq!((stats.healed_keys, stats.unhealed_keys), (0, 1), "{stats:?}");
     let held: i64 = direct::ask(&last, cmd("GET").arg(&key)).await;
@@ -579,8 +596,7 @@ async fn a_copy_that_was_overtaken_is_seen_though_all_its_answers_are_fine() {
 #[tokio::test]
 async fn keys_are_compared_for_who_asks() {
     let ring = FixedRing::start(3).await;
-    let timeouts = Timeouts { write: Duration::from_millis(100), ..Timeouts::default() };
-    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    let client = ring.connected(ring.builder().timeouts(within(Duration::from_secs(1)))).await;
     let connection = client.connection();
     for line in ["SET same v", "HSET other f v g w", "ZADD less 1 a 2 b", "RPUSH gone a"] {
         run(&connection, &line.split(' ').collect::<Vec<_>>()).await.unwrap();
@@ -607,9 +623,7 @@ async fn keys_are_compared_for_who_asks() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_never_holds_still_is_compared_while_its_writes_are_held_up() {
     let ring = FixedRing::start(2).await;
-    let counting = ring.client().await;
-    let timeouts = Timeouts { write: Duration::from_millis(100), ..Timeouts::default() };
-    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    let (counting, client) = (ring.connected(ring.patient()).await, ring.client().await);
     run(&counting.connection(), &["SET", "n", "0"]).await.unwrap();
     let [primary, copy] = [0, 1].map(|owner| ring.owners(&client, "n")[owner].addr());
     let () = direct::ask(&copy, &call(&["INCRBY", "n", "1000000"])).await;
@@ -627,7 +641,11 @@ async fn a_key_that_never_holds_still_is_compared_while_its_writes_are_held_up()
     });
     eventually(SOON, "it is counted", || async { direct::ask::<i64>(&primary, &call(&["GET", "n"])).await > 100 })
         .await;
-    assert_eq!(client.compare(vec![b"n".to_vec()]).await, [Compared::Healed]);
+    // Where writes could not be held up for long enough, it is to be compared again.
+    eventually(SOON * 3, "it is compared", || async {
+        matches!(client.compare(vec![b"n".to_vec()]).await[..], [Compared::Healed | Compared::Equal])
+    })
+    .await;
     done.store(true, std::sync::atomic::Ordering::Relaxed);
     let counted = counts.await.unwrap();
     for addr in [&primary, &copy] {

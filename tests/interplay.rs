@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::{AsyncCommands, Value};
 use redis_ring::RingClient;
-use redis_ring::policy::{CachePolicy, HedgePolicy, ReadPolicy};
+use redis_ring::policy::{CachePolicy, HedgePolicy, ReadPolicy, Timeouts};
 use support::{FaultProxy, FixedRing, Mode, SOON, call, direct, eventually, id, key_of, redis, run_or_error as run};
 
 struct Two {
@@ -21,12 +21,14 @@ struct Two {
 
 async fn two() -> Two {
     let mut ring = FixedRing::start(2).await;
-    let near = ring.client().await;
+    // Longer than a busy machine keeps one waiting, and not by much: suspects are looked at as far apart as a write may take.
+    let timeouts = Timeouts { read: SOON, write: Duration::from_secs(1), ..Timeouts::default() };
+    let near = ring.connected(ring.builder().timeouts(timeouts.clone())).await;
     let r0 = FaultProxy::start(ring.server(&id("r0")).addr()).await;
     let r1 = FaultProxy::start(ring.server(&id("r1")).addr()).await;
     ring.reach(&id("r0"), r0.addr());
     ring.reach(&id("r1"), r1.addr());
-    let far = ring.client().await;
+    let far = ring.connected(ring.builder().timeouts(timeouts)).await;
     Two { ring, near, far, r0, r1 }
 }
 
@@ -109,14 +111,12 @@ async fn healing_does_not_undo_what_another_client_wrote_while_it_could_not_reac
 async fn what_this_process_wrote_it_reads() {
     for policy in [ReadPolicy::Primary, ReadPolicy::Replica, ReadPolicy::Any] {
         let ring = FixedRing::start(3).await;
-        let client = ring
-            .builder()
+        let builder = ring
+            .patient()
             .cache(CachePolicy::AtMost { bytes: 1 << 20 })
             .read_policy(policy.clone())
-            .hedge_policy(HedgePolicy::Never)
-            .open()
-            .await
-            .unwrap();
+            .hedge_policy(HedgePolicy::Never);
+        let client = ring.connected(builder).await;
         let readers: Vec<_> = (0..4)
             .map(|_| {
                 let mut connection = client.connection();

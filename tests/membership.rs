@@ -14,7 +14,7 @@ use redis_ring::membership::{Change, Changed, Digest, Membership, MembershipOpti
 use redis_ring::placement::{Config, Epoch, Phase, State, Step};
 use rings::{by_hand, failure, founded, id, impatient, is_stale, options, record, register, set_state, state_of, url};
 use serde_json::Map;
-use support::{SOON, eventually, shared_zookeeper, unique_root};
+use support::{SOON, eventually, eventually_some, shared_zookeeper, unique_root};
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -51,10 +51,15 @@ async fn a_client_waits_for_the_founding_and_says_how_far_it_came() {
     store.init(&Config::default(), 2).await.unwrap();
     register(&store, "redis-0").await.unwrap();
 
-    let started = Instant::now();
-    let error = failure(&ring, &impatient()).await;
+    // A busy ZooKeeper may be too late for such a client.
+    let error = eventually_some(SOON, "ZooKeeper in time", || async {
+        let started = Instant::now();
+        let error = failure(&ring, &impatient()).await;
+        assert!(started.elapsed() >= impatient().open_timeout, "it did not wait");
+        (error.kind() != ErrorKind::Unreachable).then_some(error)
+    })
+    .await;
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Founding, "1 of 2 members registered"));
-    assert!(started.elapsed() >= impatient().open_timeout, "it did not wait");
 
     let options = options();
     let opening = Membership::open(&ring, &options);
@@ -276,7 +281,7 @@ async fn a_ring_that_is_deleted_stays_in_use_until_another_is_founded() {
     store.init(&Config::default(), 1).await.unwrap();
     register(&store, "redis-9").await.unwrap();
     eventually(SOON, "the new ring", || async { membership.view().topology.find(&id("redis-9")).is_some() }).await;
-    assert!(!is_stale(&membership));
+    eventually(SOON, "being live again", || async { !is_stale(&membership) }).await;
 }
 
 #[tokio::test]

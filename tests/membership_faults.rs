@@ -11,7 +11,7 @@ use std::time::Duration;
 use redis_ring::ErrorKind;
 use redis_ring::membership::{Membership, MembershipOptions, Source, Store};
 use rings::{failure, founded, is_stale, options, set_state, url};
-use support::{FaultProxy, Mode, SOON, eventually, shared_zookeeper, unique_root, zookeeper};
+use support::{FaultProxy, Mode, SOON, eventually, eventually_some, shared_zookeeper, unique_root, zookeeper};
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -21,14 +21,24 @@ async fn without_zookeeper_opening_fails_in_time_and_says_what_it_tried() {
     let silent = silent.local_addr().unwrap();
     let ring = url(&format!("zk://127.0.0.1:1,{silent}/ring"));
     let options = MembershipOptions { open_timeout: Duration::from_secs(2), ..options() };
-    let started = Instant::now();
-    let error = failure(&ring, &options).await;
-    let took = started.elapsed();
-    assert_eq!(error.kind(), ErrorKind::Unreachable);
-    for says in ["127.0.0.1:1: connection refused", &format!("{silent}: accepts connections, but opens no session")] {
-        assert!(error.to_string().contains(says), "{error}");
+    // Of three, so that a machine that stands still for a moment does not count.
+    let mut tries = Vec::new();
+    while tries.len() < 3 {
+        let started = Instant::now();
+        let error = failure(&ring, &options).await;
+        let took = started.elapsed();
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        for says in ["127.0.0.1:1: connection refused", &format!("{silent}: accepts connections, but opens no session")]
+        {
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        assert!(took < SOON, "{took:?}");
+        if took < options.open_timeout + Duration::from_millis(500) {
+            return;
+        }
+        tries.push(took);
     }
-    assert!(took < options.open_timeout + Duration::from_millis(500), "{took:?}");
+    panic!("too late: {tries:?}");
 }
 
 #[tokio::test]
@@ -37,12 +47,14 @@ async fn a_zookeeper_that_comes_up_in_time_is_waited_for() {
     let ring = url(&server.url("/ring"));
     drop(founded(&ring).await);
     server.kill();
-    let options = options();
+    // Longer than a ZooKeeper may take to start.
+    let options = MembershipOptions { open_timeout: 3 * SOON, ..options() };
     let (opened, ()) = tokio::join!(Membership::open(&ring, &options), async {
         tokio::task::yield_now().await;
         server.restart_async().await.unwrap();
     });
-    assert_eq!(opened.unwrap().view().source, Source::Live);
+    let membership = opened.unwrap();
+    eventually(SOON, "being live", || async { membership.view().source == Source::Live }).await;
 }
 
 #[tokio::test]
@@ -99,7 +111,7 @@ async fn changes_made_while_a_client_is_cut_off_are_seen_when_it_is_back() {
     let changed = set_state(&store, "redis-1", "down").await;
     proxy.set(Mode::Pass).await;
     eventually(SOON, "what was missed", || async { membership.view().topology.epoch() == changed.epoch() }).await;
-    assert!(!is_stale(&membership));
+    eventually(SOON, "being live again", || async { !is_stale(&membership) }).await;
 }
 
 #[tokio::test]
@@ -117,11 +129,11 @@ async fn a_refresh_reads_the_ring_once_however_many_ask() {
     // A ping is 12 bytes.
     eventually(SOON, "a read", || async { proxy.counts().request_bytes > before + 100 }).await;
     // One refresh is a sync, /ring and its version again: some 200 bytes.
-    let mut last = proxy.counts().request_bytes;
-    eventually(SOON, "silence", || {
-        let now = proxy.counts().request_bytes;
-        let quiet = std::mem::replace(&mut last, now) == now;
-        async move { quiet }
+    let last = eventually_some(SOON, "silence", || async {
+        let last = proxy.counts().request_bytes;
+        // Another refresh would come right after it.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        (proxy.counts().request_bytes == last).then_some(last)
     })
     .await;
     assert!(last - before < 1000, "{} bytes", last - before);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use redis::{AsyncCommands, Value, cmd, pipe};
 use redis_ring::placement::{Phase, State, Token};
-use redis_ring::policy::{CachePolicy, Timeouts, WritePolicy};
+use redis_ring::policy::{CachePolicy, HedgePolicy, Timeouts, WritePolicy};
 use redis_ring::{Compared, Outcome, Retry, RingClient, ScanOptions};
 use tokio::task::JoinHandle;
 
@@ -61,7 +61,7 @@ const FORMS: &[(&str, &str)] = &[
     ("SET K 0.1", "INCRBYFLOAT K 0.2"),
     ("HSET K f 10.5", "HINCRBYFLOAT K f 0.1"),
     ("SET K v", "EXPIRE K 1000"),
-    ("SET K v EX 10", "EXPIRE K 1000 GT"),
+    ("SET K v EX 500", "EXPIRE K 1000 GT"),
     ("SET K v", "GETEX K PX 400000"),
     ("", "SETEX K 1000 v"),
     ("", "XADD K * f v"),
@@ -95,8 +95,12 @@ async fn send(client: &RingClient, line: &str, key: &str, other: &str) -> redis:
 
 /// A ring of three that is to become one of five, in `syncing`, and a tag of `r0` and `r1` that the new two gain.
 async fn syncing() -> (Operator, RingClient, String) {
+    syncing_with(operator::timeouts()).await
+}
+
+async fn syncing_with(timeouts: Timeouts) -> (Operator, RingClient, String) {
     let mut ring = Operator::start(shared_zookeeper().await, 5, 3, async |_, _| None).await;
-    let client = ring.client().await;
+    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
     ring.sync_towards(&["r0", "r1", "r2", "r3", "r4"], &[&client]).await;
     let tag = ring.tag(&client, &["r0", "r1"], &["r3", "r4"]);
     (ring, client, tag)
@@ -248,7 +252,7 @@ async fn syncing_behind_a_proxy(mode: Mode) -> (Operator, RingClient, FaultProxy
     let (mut ring, proxy) = with_a_proxy_at("r3", 5, 3).await;
     let timeouts =
         Timeouts { open: SOON, connect: SOON, probe: SOON, write: Duration::from_secs(5), ..Timeouts::default() };
-    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    let client = ring.builder().timeouts(timeouts).session_timeout(SOON).open().await.unwrap();
     proxy.set(mode).await;
     for phase in ["filling", "syncing"] {
         ring.phase_towards(phase, &["r0", "r1", "r2", "r3", "r4"]).await;
@@ -268,7 +272,7 @@ async fn under_way(ring: &Operator, client: &RingClient, key: &str) -> JoinHandl
     let writing =
         tokio::spawn(async move { run_or_error(&client.connection(), &["APPEND", &owned, "x"]).await.unwrap() });
     eventually(SOON, "the primary has it", || async {
-        ring.ask::<String>(&id("r0"), cmd("GET").arg(key)).await == "x"
+        ring.ask::<Option<String>>(&id("r0"), cmd("GET").arg(key)).await.as_deref() == Some("x")
     })
     .await;
     assert!(!writing.is_finished());
@@ -357,7 +361,7 @@ fn state(client: &RingClient, member: &str) -> (State, String) {
 
 #[tokio::test]
 async fn a_primary_whose_gate_is_shut_is_not_believed() {
-    let (ring, client, tag) = syncing().await;
+    let (ring, client, tag) = syncing_with(Timeouts { probe: SOON, ..operator::timeouts() }).await;
     let key = format!("{tag}n");
     run_or_error(&client.connection(), &["SET", &key, "1"]).await.unwrap();
     // As where the member was fenced, and this client's connection is not cut off yet.
@@ -397,7 +401,7 @@ async fn in_one_order_while_the_primary_changes(
     write: impl AsyncFn(RingClient, String, &'static str),
 ) {
     let (mut ring, proxy) = with_a_proxy(3).await;
-    let client = ring.builder().write_policy(policy).open().await.unwrap();
+    let client = ring.builder().write_policy(policy).timeouts(PATIENT).open().await.unwrap();
     let lighter = |ring: &mut redis_ring::membership::records::RingRecord| {
         ring.next = ring.serving.clone();
         ring.next.insert("r0".to_owned(), weight(20));
@@ -675,7 +679,9 @@ async fn who_joins_has_the_scripts_and_functions_before_it_is_asked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_wait_iterations_and_kept_replies_follow_the_flip() {
     let mut ring = Operator::start(shared_zookeeper().await, 5, 3, async |_, _| None).await;
-    let client = ring.builder().cache(CachePolicy::AtMost { bytes: 1 << 20 }).open().await.unwrap();
+    let builder = ring.builder().cache(CachePolicy::AtMost { bytes: 1 << 20 });
+    // That the primary is slow sends no read elsewhere.
+    let client = builder.hedge_policy(HedgePolicy::Never).open().await.unwrap();
     let mut connection = client.connection();
     let next = ["r0", "r1", "r2", "r3", "r4"];
     ring.sync_towards(&next, &[&client]).await;
@@ -686,13 +692,17 @@ async fn calls_that_wait_iterations_and_kept_replies_follow_the_flip() {
     }
     let (kept, list) = (format!("{tag}kept"), format!("{tag}list"));
     let () = connection.set(&kept, "old").await.unwrap();
-    for _ in 0..2 {
-        assert_eq!(connection.get::<_, String>(&kept).await.unwrap(), "old");
-    }
-    assert!(client.stats().cache_hits > 0);
+    eventually(SOON, "a reply is kept", || {
+        let (mut connection, kept, client) = (connection.clone(), &kept, &client);
+        async move {
+            assert_eq!(connection.get::<_, String>(kept).await.unwrap(), "old");
+            client.stats().cache_hits > 0
+        }
+    })
+    .await;
     let waiting = tokio::spawn({
         let (client, list) = (client.clone(), list.clone());
-        async move { run_or_error(&client.connection(), &["BLPOP", &list, "20"]).await }
+        async move { run_or_error(&client.connection(), &["BLPOP", &list, "600"]).await }
     });
     eventually(SOON, "the primary is to tell", || async {
         ring.ask::<String>(&id("r0"), cmd("CLIENT").arg("LIST")).await.contains("rr-watch:")
@@ -738,7 +748,8 @@ async fn calls_that_wait_iterations_and_kept_replies_follow_the_flip() {
 
 #[tokio::test]
 async fn copies_are_not_compared_while_the_key_is_gained() {
-    let (mut ring, client, tag) = syncing().await;
+    // It is looked for as long as reads may take that the move is over.
+    let (mut ring, client, tag) = syncing_with(Timeouts { open: SOON, ..Timeouts::default() }).await;
     let key = format!("{tag}k");
     let () = client.connection().set(&key, "v").await.unwrap();
     ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], std::slice::from_ref(&key)).await;
@@ -765,11 +776,12 @@ async fn a_ring_that_moves_is_not_flushed() {
 /// copied what it did, and only then the connection is lost and nobody can reach the primary.
 async fn unanswered_across_a_flip(
     begun_in: &str,
+    timeouts: Timeouts,
     write: impl AsyncFn(RingClient, String, Arc<FaultProxy>) -> redis::RedisResult<()>,
 ) {
     let (mut ring, proxy) = with_a_proxy(5).await;
     let proxy = Arc::new(proxy);
-    let client = ring.client().await;
+    let client = ring.builder().timeouts(timeouts).session_timeout(SOON).open().await.unwrap();
     let next = ["r0", "r1", "r2", "r3", "r4"];
     for phase in ["filling", "syncing"].into_iter().take(if begun_in == "filling" { 1 } else { 2 }) {
         ring.phase_towards(phase, &next).await;
@@ -805,17 +817,18 @@ async fn incr_without_a_reply(client: RingClient, key: String, proxy: Arc<FaultP
 
 #[tokio::test]
 async fn a_write_that_was_not_answered_does_not_run_again_across_a_flip() {
-    unanswered_across_a_flip("syncing", incr_without_a_reply).await;
+    unanswered_across_a_flip("syncing", PATIENT, incr_without_a_reply).await;
 }
 
 #[tokio::test]
 async fn nor_does_one_that_was_begun_two_steps_before() {
-    unanswered_across_a_flip("filling", incr_without_a_reply).await;
+    unanswered_across_a_flip("filling", PATIENT, incr_without_a_reply).await;
 }
 
 #[tokio::test]
 async fn nor_does_a_watched_transaction() {
-    unanswered_across_a_flip("syncing", async |client, key, proxy| {
+    // It goes on asking for several times as long as a write may take.
+    unanswered_across_a_flip("syncing", operator::timeouts(), async |client, key, proxy| {
         let () = client
             .transaction(&[&key], |mut connection, mut pipeline| {
                 let (key, proxy) = (key.clone(), proxy.clone());
@@ -873,6 +886,10 @@ async fn an_old_primary_is_not_right_again_where_the_one_after_it_was_taken_out(
     .await;
 }
 
+/// For what is to happen before a client gives up waiting for it.
+const PATIENT: Timeouts =
+    Timeouts { connect: SOON, read: SOON, write: SOON, probe: Duration::from_millis(100), open: SOON };
+
 /// How often a server has executed a command.
 async fn calls(ring: &Operator, member: &str, command: &str) -> u64 {
     let stats: String = ring.ask(&id(member), cmd("INFO").arg("commandstats")).await;
@@ -883,12 +900,15 @@ async fn calls(ring: &Operator, member: &str, command: &str) -> u64 {
 
 /// What a client is told of a lock that the old primary has given it and that the new one, which gained the key, has refused
 /// when it was named; and who has it then at both.
+///
+/// The client waits for what happens as long as a write may take, and insists at the new primary as long as a probe may.
 async fn refused_by_who_gains(
+    timeouts: Timeouts,
     happens: impl AsyncFn(&mut Operator, &str),
 ) -> (redis::RedisResult<Value>, [Option<String>; 2]) {
     let zookeeper = shared_zookeeper().await;
     let mut ring = Operator::start(zookeeper, 5, 3, async |_, _| None).await;
-    let client = ring.builder().open().await.unwrap();
+    let client = ring.builder().timeouts(timeouts).session_timeout(SOON).open().await.unwrap();
     ring.sync_towards(&["r0", "r1", "r2", "r3", "r4"], &[&client]).await;
     let key = format!("{}n", ring.tag(&client, &["r0", "r1"], &["r3", "r0"]));
     ring.exact_cut(&id("r0"), &[id("r3"), id("r4")], &[]).await;
@@ -907,21 +927,21 @@ async fn refused_by_who_gains(
 
 #[tokio::test]
 async fn a_lock_that_the_old_primary_gave_and_the_new_one_refuses_is_unknown() {
-    let (answer, _) = refused_by_who_gains(async |ring, _| ring.flip().await).await;
+    let (answer, _) = refused_by_who_gains(operator::timeouts(), async |ring, _| ring.flip().await).await;
     assert_eq!(own(&answer.unwrap_err()).outcome(), Outcome::Unknown);
 }
 
 #[tokio::test]
 async fn a_lock_that_was_given_back_meanwhile_is_taken_at_both_before_the_flip() {
     let give_back = async |ring: &mut Operator, key: &str| ring.ask::<()>(&id("r3"), cmd("DEL").arg(key)).await;
-    let (answer, holders) = refused_by_who_gains(give_back).await;
+    let (answer, holders) = refused_by_who_gains(PATIENT, give_back).await;
     assert_eq!(answer.unwrap(), Value::Okay, "and nobody has flipped the ring");
     assert_eq!(holders, [Some("mine".to_owned()), Some("mine".to_owned())]);
 }
 
 #[tokio::test]
 async fn a_lock_is_sent_there_again_for_as_long_as_the_step_lasts() {
-    let (answer, _) = refused_by_who_gains(async |ring, key| {
+    let (answer, _) = refused_by_who_gains(PATIENT, async |ring, key| {
         // More often than a copy that refuses is sent it again for a moment.
         eventually(SOON, "it was refused many times", || async { calls(ring, "r3", "set").await > 16 }).await;
         ring.ask::<()>(&id("r3"), cmd("DEL").arg(key)).await;
@@ -935,7 +955,7 @@ async fn a_lock_is_sent_there_again_for_as_long_as_the_step_lasts() {
 async fn whose_answer_counts_is_decided_for_each_key_of_a_pipeline_by_who_is_to_have_it() {
     let zookeeper = shared_zookeeper().await;
     let mut ring = Operator::start(zookeeper, 5, 3, async |_, _| None).await;
-    let client = ring.builder().open().await.unwrap();
+    let client = ring.builder().timeouts(PATIENT).session_timeout(SOON).open().await.unwrap();
     ring.sync_towards(&["r0", "r1", "r2", "r3", "r4"], &[&client]).await;
     let stays = format!("{}n", ring.tag(&client, &["r0", "r1"], &["r0", "r3"]));
     let goes = format!("{}n", ring.tag(&client, &["r0", "r1"], &["r3", "r0"]));
@@ -954,7 +974,8 @@ async fn whose_answer_counts_is_decided_for_each_key_of_a_pipeline_by_who_is_to_
 
 #[tokio::test]
 async fn a_lock_that_was_given_back_after_the_flip_is_taken_at_the_new_primary() {
-    let (answer, holders) = refused_by_who_gains(async |ring, key| {
+    let insisting = Timeouts { probe: SOON, ..PATIENT };
+    let (answer, holders) = refused_by_who_gains(insisting, async |ring, key| {
         ring.flip().await;
         ring.ask::<()>(&id("r3"), cmd("DEL").arg(key)).await;
     })
@@ -965,7 +986,7 @@ async fn a_lock_that_was_given_back_after_the_flip_is_taken_at_the_new_primary()
 
 #[tokio::test]
 async fn a_lock_that_the_new_primary_gave_to_somebody_else_is_refused() {
-    let (answer, holders) = refused_by_who_gains(async |ring, key| {
+    let (answer, holders) = refused_by_who_gains(PATIENT, async |ring, key| {
         ring.flip().await;
         // As whoever holds it there sees to it.
         for owner in ["r0", "r1"] {
@@ -983,7 +1004,8 @@ async fn what_a_primary_did_without_a_word_does_not_run_again_where_its_state_wa
     let zookeeper = shared_zookeeper().await;
     let to_zookeeper = FaultProxy::start(zookeeper.addr()).await;
     let client = operator::builder(&ring.url.replace(&zookeeper.addr(), &to_zookeeper.addr()));
-    let client = client.session_timeout(SOON).open().await.unwrap();
+    let timeouts = Timeouts { probe: SOON, ..operator::timeouts() };
+    let client = client.timeouts(timeouts).session_timeout(SOON).open().await.unwrap();
     ring.until(&[&client]).await;
     let key =
         (0..).map(|n| format!("n{n}")).find(|key| client.locate(key).owners[..2] == [id("r0"), id("r1")]).unwrap();

@@ -10,7 +10,8 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use redis::aio::ConnectionLike;
 use redis::{AsyncCommands, Msg, Value, cmd};
-use redis_ring::placement::{NodeId, State};
+use redis_ring::command::OWN_CUT;
+use redis_ring::placement::{NodeId, Phase, State};
 use redis_ring::policy::Timeouts;
 use redis_ring::{Error, ErrorKind, Outcome, RingClient, RingConnection};
 use support::{FakeServer, FaultProxy, FixedRing, Mode, SOON, ZkRing, direct, eventually, shared_zookeeper};
@@ -45,9 +46,9 @@ async fn subscribers(addr: &str) -> usize {
 #[tokio::test]
 async fn a_message_is_heard_once_and_its_receivers_are_counted_once() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let channels: Vec<String> = (0..40).map(|i| format!("room:{i}")).collect();
-    let (mut one, mut other) = (client.pubsub(), ring.client().await.pubsub());
+    let (mut one, mut other) = (client.pubsub(), ring.connected(ring.patient()).await.pubsub());
     one.subscribe(&channels).await.unwrap();
     other.subscribe(&channels).await.unwrap();
     let (mut one, mut other) = (one.into_on_message(), other.into_on_message());
@@ -84,7 +85,7 @@ async fn a_program_for_redis_rs_runs_unchanged() {
 
 async fn program() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut publish_conn = client.connection();
 
     let mut pubsub_conn = client.pubsub();
@@ -122,7 +123,7 @@ async fn program() {
 #[tokio::test]
 async fn a_pattern_hears_every_channel_once_whoever_owns_it() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut pubsub = client.pubsub();
     pubsub.psubscribe(&["news:*", "n?ws:1"]).await.unwrap();
     let mut messages = pubsub.into_on_message();
@@ -143,7 +144,7 @@ async fn a_pattern_hears_every_channel_once_whoever_owns_it() {
 #[tokio::test]
 async fn pipelines_transactions_and_scripts_publish_once() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut pubsub = client.pubsub();
     pubsub.subscribe(&["{room}:events", "elsewhere"]).await.unwrap();
     let mut messages = pubsub.into_on_message();
@@ -170,7 +171,7 @@ async fn pipelines_transactions_and_scripts_publish_once() {
 #[tokio::test]
 async fn shard_channels_are_apart_from_channels() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut pubsub = client.pubsub();
     pubsub.ssubscribe("orders").await.unwrap();
     let (mut sink, mut messages) = pubsub.split();
@@ -185,7 +186,7 @@ async fn shard_channels_are_apart_from_channels() {
 #[tokio::test]
 async fn after_unsubscribe_nothing_is_heard_and_nothing_is_left_at_the_servers() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let (mut sink, mut messages) = client.pubsub().split();
     sink.subscribe(&["a", "b", "c"]).await.unwrap();
     sink.psubscribe("*").await.unwrap();
@@ -207,7 +208,7 @@ async fn after_unsubscribe_nothing_is_heard_and_nothing_is_left_at_the_servers()
 #[tokio::test]
 async fn dropping_it_closes_its_connections() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut pubsub = client.pubsub();
     let at_servers = || async {
         let mut count = 0;
@@ -227,9 +228,13 @@ async fn dropping_it_closes_its_connections() {
 }
 
 /// Whatever happens to a member of the channel: what is acknowledged with a receiver is heard, once and in order.
-async fn what_is_acknowledged_is_heard(client: &RingClient, channel: &str, fault: impl FnOnce()) {
+async fn what_is_acknowledged_is_heard(ring: &FixedRing, client: &RingClient, channel: &str, fault: impl FnOnce()) {
     let mut pubsub = client.pubsub();
     pubsub.subscribe(channel).await.unwrap();
+    // One owner's word is enough for the call, and the other's may be late.
+    for owner in ring.owners(client, channel) {
+        eventually(SOON, "every owner is told", || async { listening(&owner.addr(), channel).await == 1 }).await;
+    }
     let mut messages = pubsub.into_on_message();
     let mut publisher = client.connection();
     assert_eq!(publish(&mut publisher, channel, "before").await, 1);
@@ -263,9 +268,9 @@ async fn what_is_acknowledged_is_heard(client: &RingClient, channel: &str, fault
 #[tokio::test]
 async fn the_death_of_the_primary_loses_nothing_that_is_acknowledged_after_it() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let victim = client.locate("c").owners[0].clone();
-    what_is_acknowledged_is_heard(&client, "c", || ring.server(&victim).kill()).await;
+    what_is_acknowledged_is_heard(&ring, &client, "c", || ring.server(&victim).kill()).await;
 }
 
 #[tokio::test]
@@ -273,7 +278,7 @@ async fn a_primary_that_hangs_loses_nothing_that_is_acknowledged_after_it() {
     let ring = FixedRing::start(4).await;
     let client = ring.client().await;
     let victim = client.locate("c").owners[0].clone();
-    what_is_acknowledged_is_heard(&client, "c", || ring.server(&victim).stop().unwrap()).await;
+    what_is_acknowledged_is_heard(&ring, &client, "c", || ring.server(&victim).stop().unwrap()).await;
     // The call is bounded, and one owner that answers is enough.
     let mut pubsub = client.pubsub();
     tokio::time::timeout(SOON, pubsub.subscribe("c")).await.unwrap().unwrap();
@@ -282,15 +287,15 @@ async fn a_primary_that_hangs_loses_nothing_that_is_acknowledged_after_it() {
 #[tokio::test]
 async fn the_death_of_the_replica_is_not_noticed() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let victim = client.locate("c").owners[1].clone();
-    what_is_acknowledged_is_heard(&client, "c", || ring.server(&victim).kill()).await;
+    what_is_acknowledged_is_heard(&ring, &client, "c", || ring.server(&victim).kill()).await;
 }
 
 #[tokio::test]
 async fn a_server_that_comes_back_is_listened_to_again() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let victim = NodeId::new("r0").unwrap();
     let channel = channel_of(&client, &victim);
     let server = ring.server(&victim);
@@ -331,7 +336,7 @@ async fn a_connection_that_has_died_without_a_word_is_replaced() {
     let mut pubsub = client.pubsub();
     pubsub.subscribe("c").await.unwrap();
     let addr = ring.server(&id).addr();
-    assert_eq!(subscribers(&addr).await, 1);
+    eventually(SOON, "one listens", || async { listening(&addr, "c").await == 1 }).await;
     // Nothing comes from the server any more, and nobody is told.
     proxy.set(Mode::HoldReplies).await;
     eventually(SOON, "the silent connection is given up", || async { subscribers(&addr).await == 0 }).await;
@@ -351,14 +356,28 @@ async fn subscriptions_follow_the_members_of_a_ring_in_zookeeper() {
     ring.until(&client, &victim, State::Down).await;
     // While it is down it is no owner that must confirm.
     pubsub.psubscribe("d*").await.unwrap();
+    // It cannot become whole while another holds the lock of the others. All its connections end when its filling begins,
+    // which is over when the ring is syncing.
+    let others: Vec<String> =
+        ring.servers.iter().filter(|(id, _)| **id != victim).map(|(_, other)| other.addr()).collect();
+    for other in &others {
+        direct::ask::<()>(other, cmd("SET").arg(OWN_CUT).arg("other").arg("PX").arg(120_000)).await;
+    }
     server.restart_async().await.unwrap();
-    ring.until(&client, &victim, State::Joining).await;
+    eventually(SOON, "the ring is syncing", || async { client.topology().phase() == Phase::Syncing }).await;
     // It is not used yet, and the subscriptions wait there for the first message.
     eventually(SOON, "the subscriptions are there again", || async {
         listening(&server.addr(), "c").await == 1
             && direct::ask::<i64>(&server.addr(), cmd("PUBSUB").arg("NUMPAT")).await == 1
     })
     .await;
+    assert_eq!(client.topology().find(&victim).unwrap().1.state, State::Joining);
+    for other in &others {
+        direct::ask::<()>(other, cmd("DEL").arg(OWN_CUT)).await;
+    }
+    ring.until(&client, &victim, State::Up).await;
+    // A cut that came too late has ended its connections once more.
+    eventually(SOON, "it listens", || async { listening(&server.addr(), "c").await == 1 }).await;
     let mut messages = pubsub.into_on_message();
     assert_eq!(publish(&mut client.connection(), "c", "x").await, 1);
     assert_eq!(next(&mut messages).await.1, "x");
@@ -367,7 +386,7 @@ async fn subscriptions_follow_the_members_of_a_ring_in_zookeeper() {
 #[tokio::test]
 async fn a_reader_that_is_too_slow_loses_messages_and_holds_nobody_up() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut pubsub = client.pubsub();
     pubsub.subscribe("big").await.unwrap();
     let mut messages = pubsub.into_on_message();
@@ -388,7 +407,7 @@ async fn a_reader_that_is_too_slow_loses_messages_and_holds_nobody_up() {
 #[tokio::test]
 async fn a_message_that_was_sent_and_not_answered_is_not_sent_again() {
     let mut ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let primary = client.locate("c").owners[0].clone();
     let proxy = FaultProxy::start(ring.server(&primary).addr()).await;
     ring.reach(&primary, proxy.addr());
@@ -422,7 +441,7 @@ async fn a_message_that_was_sent_and_not_answered_is_not_sent_again() {
 async fn only_the_first_messages_wait_for_an_owner_that_hangs() {
     let ring = FixedRing::start(2).await;
     let forever = Duration::from_secs(3600);
-    let client = ring.builder().timeouts(Timeouts { write: forever, ..Timeouts::default() }).open().await.unwrap();
+    let client = ring.connected(ring.builder().timeouts(Timeouts { write: forever, ..Timeouts::default() })).await;
     let primary = client.locate("c").owners[0].clone();
     ring.server(&primary).stop().unwrap();
     // Nobody gives the server up in this test's time, but it is known to be silent.
@@ -439,7 +458,7 @@ async fn only_the_first_messages_wait_for_an_owner_that_hangs() {
 #[tokio::test]
 async fn an_owner_that_cannot_take_it_now_is_passed_over() {
     let mut ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let primary = client.locate("c").owners[0].clone();
     let fake = FakeServer::start("-LOADING Redis is loading the dataset in memory\r\n").await;
     ring.reach(&primary, fake.addr());
@@ -454,9 +473,9 @@ async fn an_owner_that_cannot_take_it_now_is_passed_over() {
 #[tokio::test]
 async fn without_an_owner_both_sides_say_so_in_time() {
     let ring = FixedRing::start(2).await;
-    let short = Duration::from_millis(100);
-    let timeouts = Timeouts { connect: short, read: short, write: short, ..Timeouts::default() };
-    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    let (long, short) = (Duration::from_secs(5), Duration::from_millis(100));
+    let timeouts = Timeouts { connect: long, read: short, write: short, ..Timeouts::default() };
+    let client = ring.connected(ring.builder().timeouts(timeouts)).await;
     let (mut sink, _messages) = client.pubsub().split();
     ring.servers.values().for_each(redis_ring::local::RedisServer::kill);
     let error = tokio::time::timeout(SOON, sink.subscribe("c")).await.unwrap().unwrap_err();
@@ -490,7 +509,7 @@ async fn a_channel_that_the_user_may_not_hear_is_denied_and_takes_no_other_with_
         user.arg(&["SETUSER", "ann", "on", ">secret", "~*", "+@all", "resetchannels", "&open:*"]);
         direct::ask::<()>(&server.addr(), &user).await;
     }
-    let client = ring.builder().user("ann", "secret").open().await.unwrap();
+    let client = ring.connected(ring.patient().user("ann", "secret")).await;
     let mut pubsub = client.pubsub();
     pubsub.subscribe("open:1").await.unwrap();
     let error = pubsub.subscribe(&["open:2", "closed"]).await.unwrap_err();
@@ -510,7 +529,7 @@ async fn a_channel_that_the_user_may_not_hear_is_denied_and_takes_no_other_with_
 #[tokio::test]
 async fn what_pubsub_says_is_what_one_server_says() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let oracle = support::redis().await;
     let mut theirs = redis::Client::open(oracle.url()).unwrap().get_async_pubsub().await.unwrap();
     let mut shards = direct::connect(&oracle.addr()).await;

@@ -28,7 +28,7 @@ macro_rules! the_same_on_both {
     ($program:ident) => {{
         let server = redis().await;
         let ring = FixedRing::start(4).await;
-        let client = ring.client().await;
+        let client = ring.connected(ring.patient()).await;
         let (mut one, mut all) = (Seen::default(), Seen::default());
         $program(direct::connect(&server.addr()).await, &mut one).await.expect("it runs on one server");
         $program(client.connection(), &mut all).await.expect("it runs on the ring");

@@ -24,8 +24,9 @@ async fn grant(ring: &FixedRing, rules: &[&str]) {
     }
 }
 
+/// Patiently, since a server that is not done with answering what the user may do is taken as it is.
 async fn open(ring: &FixedRing) -> redis_ring::Result<RingClient> {
-    ring.builder().user("orders", "password").open().await
+    ring.patient().user("orders", "password").open().await
 }
 
 /// What the servers have refused to the user.
@@ -169,7 +170,7 @@ async fn a_command_that_the_server_does_not_know_is_named() {
     let settings = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(settings.path(), "rename-command DUMP \"\"\nrename-command EVAL run\n").unwrap();
     let server = redis_with(RedisOptions::new().set("include", settings.path())).await;
-    let error = FixedRing::of(vec![server]).builder().open().await.unwrap_err();
+    let error = FixedRing::of(vec![server]).patient().open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.to_string().contains("does not know EVAL") && error.to_string().ends_with("nor DUMP"), "{error}");
     assert!(error.hint().unwrap().contains("renamed or disabled"), "{error:?}");

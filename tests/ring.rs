@@ -16,7 +16,7 @@ use support::{FaultProxy, FixedRing, Mode, SOON, direct, eventually, key_of, own
 #[tokio::test]
 async fn a_value_is_on_both_owners_and_nowhere_else() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut connection = client.connection();
     for i in 0..50 {
         let key = format!("user:{i}");
@@ -37,7 +37,7 @@ async fn an_expiry_is_the_same_instant_on_both_owners() {
     let id = ring.servers.keys().next().unwrap().clone();
     let proxy = FaultProxy::start(ring.server(&id).addr()).await;
     ring.reach(&id, proxy.addr());
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     proxy.set(Mode::Delay { requests: Duration::from_millis(30), replies: Duration::ZERO }).await;
     let connection = client.connection();
     let writes: [&[&str]; 6] = [
@@ -71,7 +71,7 @@ async fn an_expiry_is_the_same_instant_on_both_owners() {
 async fn replies_are_those_of_one_server_and_copies_are_equal() {
     let ring = FixedRing::start(3).await;
     let oracle = support::redis().await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let connection = client.connection();
     let mut plain = direct::connect(&oracle.addr()).await;
     let lines = include_str!("support/single_key_commands.txt");
@@ -132,7 +132,7 @@ async fn what_the_ring_does_not_run_is_refused_by_name() {
 #[tokio::test]
 async fn a_killed_server_fails_no_read_and_is_not_believed_when_it_comes_back_empty() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let connection = client.connection();
     let keys: Vec<String> = (0..300).map(|i| format!("k{i}")).collect();
     for key in &keys {
@@ -176,7 +176,9 @@ async fn a_killed_server_fails_no_read_and_is_not_believed_when_it_comes_back_em
 #[tokio::test]
 async fn a_stopped_server_fails_no_read_and_no_absolute_write() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    // The other owner may be late.
+    let timeouts = Timeouts { connect: SOON, ..Timeouts::default() };
+    let client = ring.connected(ring.builder().timeouts(timeouts)).await;
     let connection = client.connection();
     let keys: Vec<String> = (0..200).map(|i| format!("k{i}")).collect();
     for key in &keys {
@@ -204,7 +206,7 @@ async fn a_slow_primary_is_hedged_and_its_late_answer_changes_nothing() {
     let id = ring.servers.keys().next().unwrap().clone();
     let proxy = FaultProxy::start(ring.server(&id).addr()).await;
     ring.reach(&id, proxy.addr());
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let key = key_of(&client, "k", id.as_str());
     let mut connection = client.connection();
     let () = connection.set(&key, "v").await.unwrap();
@@ -255,7 +257,7 @@ async fn a_write_without_an_answer_is_repeated_if_absolute_and_unknown_if_not() 
 #[tokio::test]
 async fn a_dependent_write_that_cannot_be_sent_runs_at_the_next_owner() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let key = key_of(&client, "k", "r0");
     let connection = client.connection();
     run(&connection, &["INCR", &key]).await.unwrap();
@@ -267,7 +269,7 @@ async fn a_dependent_write_that_cannot_be_sent_runs_at_the_next_owner() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_write_is_on_both_copies_or_on_none() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut keys = Vec::new();
     for i in 0..2000 {
         let key = format!("dropped:{i}");
@@ -299,7 +301,7 @@ async fn a_dropped_write_is_on_both_copies_or_on_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_writers_in_one_process_leave_equal_copies() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..32_u64 {
         let mut connection = client.connection();
@@ -337,7 +339,7 @@ async fn concurrent_writers_in_one_process_leave_equal_copies() {
 #[tokio::test]
 async fn a_caller_that_stops_polling_holds_nobody_up() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let (mut first, mut second) = (client.connection(), client.connection());
     let incr = cmd("INCR").arg("n").to_owned();
     let mut held = Box::pin(incr.query_async::<i64>(&mut first));
@@ -355,7 +357,7 @@ async fn a_caller_that_stops_polling_holds_nobody_up() {
 #[tokio::test]
 async fn a_write_acknowledged_by_the_primary_still_reaches_the_copy() {
     let ring = FixedRing::start(2).await;
-    let client = ring.builder().write_policy(WritePolicy::Primary).open().await.unwrap();
+    let client = ring.connected(ring.patient().write_policy(WritePolicy::Primary)).await;
     let connection = client.connection();
     for i in 0..100 {
         run(&connection, &["SET", "k", &i.to_string()]).await.unwrap();
@@ -368,7 +370,7 @@ async fn a_write_acknowledged_by_the_primary_still_reaches_the_copy() {
 #[tokio::test]
 async fn a_read_policy_chooses_whom_to_ask_first() {
     let ring = FixedRing::start(3).await;
-    let writer = ring.client().await;
+    let writer = ring.connected(ring.patient()).await;
     let () = writer.connection().set("k", "v").await.unwrap();
     let owners = ring.owners(&writer, "k");
     let gets = async |addr: &str| -> u64 {
@@ -377,7 +379,7 @@ async fn a_read_policy_chooses_whom_to_ask_first() {
         calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
     };
     for (policy, expected) in [(ReadPolicy::Primary, 0), (ReadPolicy::Replica, 1)] {
-        let client = ring.builder().read_policy(policy.clone()).hedge_policy(HedgePolicy::Never).open().await.unwrap();
+        let client = ring.connected(ring.patient().read_policy(policy.clone()).hedge_policy(HedgePolicy::Never)).await;
         let before = [gets(&owners[0].addr()).await, gets(&owners[1].addr()).await];
         for _ in 0..10 {
             assert_eq!(client.connection().get::<_, String>("k").await.unwrap(), "v");
@@ -385,7 +387,7 @@ async fn a_read_policy_chooses_whom_to_ask_first() {
         let after = [gets(&owners[0].addr()).await, gets(&owners[1].addr()).await];
         assert_eq!(after[expected] - before[expected], 10, "{policy:?}");
     }
-    let client = ring.builder().read_policy(ReadPolicy::Any).open().await.unwrap();
+    let client = ring.connected(ring.patient().read_policy(ReadPolicy::Any)).await;
     let before = [gets(&owners[0].addr()).await, gets(&owners[1].addr()).await];
     for _ in 0..60 {
         assert_eq!(client.connection().get::<_, String>("k").await.unwrap(), "v");
@@ -397,11 +399,12 @@ async fn a_read_policy_chooses_whom_to_ask_first() {
 #[tokio::test]
 async fn with_both_owners_gone_a_read_is_an_error_and_never_nil() {
     let ring = FixedRing::start(3).await;
-    let timeouts =
-        Timeouts { read: Duration::from_millis(100), write: Duration::from_millis(100), ..Timeouts::default() };
-    let client = ring.builder().timeouts(timeouts).open().await.unwrap();
+    // Each error below comes when these have run out.
+    let short = Duration::from_millis(100);
+    let timeouts = Timeouts { read: short, write: short, ..Timeouts::default() };
+    let client = ring.connected(ring.builder().timeouts(timeouts)).await;
     let connection = client.connection();
-    run(&connection, &["SET", "k", "v"]).await.unwrap();
+    eventually(SOON, "the key is written", || async { run(&connection, &["SET", "k", "v"]).await.is_ok() }).await;
     for server in ring.owners(&client, "k") {
         server.kill();
     }
@@ -432,7 +435,7 @@ async fn opening_a_ring_that_nobody_answers_for_says_whom_it_tried() {
     for server in ring.servers.values() {
         server.kill();
     }
-    let error = ring.builder().open().await.unwrap_err();
+    let error = ring.patient().open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("refused the connection"), "{cause}");
@@ -441,7 +444,9 @@ async fn opening_a_ring_that_nobody_answers_for_says_whom_it_tried() {
 #[tokio::test]
 async fn an_iteration_inside_a_key_stays_with_the_member_that_began_it() {
     let ring = FixedRing::start(3).await;
-    let client = ring.builder().read_policy(ReadPolicy::Any).open().await.unwrap();
+    // What cannot be read is given up soon.
+    let timeouts = Timeouts { read: Duration::from_secs(2), write: Duration::from_secs(10), ..Timeouts::default() };
+    let client = ring.connected(ring.builder().timeouts(timeouts).read_policy(ReadPolicy::Any)).await;
     let mut connection = client.connection();
     let mut expected = Vec::new();
     for i in 0..3000 {

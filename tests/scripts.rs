@@ -23,7 +23,7 @@ fn refusal(result: RedisResult<Value>) -> String {
 #[tokio::test]
 async fn a_script_of_redis_rs_runs_and_both_copies_have_what_it_wrote() {
     let ring = FixedRing::start(4).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut connection = client.connection();
     let script = Script::new(
         "redis.call('SET', KEYS[1], ARGV[1] .. math.random(1e9)); redis.call('SADD', KEYS[2], redis.call('TIME')[2]); \
@@ -69,7 +69,7 @@ async fn a_script_of_redis_rs_runs_and_both_copies_have_what_it_wrote() {
 #[tokio::test]
 async fn a_script_without_keys_may_only_read() {
     let ring = FixedRing::start(3).await;
-    let connection = ring.client().await.connection();
+    let connection = ring.connected(ring.patient()).await.connection();
     assert_eq!(run(&connection, &["EVAL", "return 7", "0"]).await.unwrap(), Value::Int(7));
     let reply = run(&connection, &["EVAL", "return redis.call('SET', 'k', 'v')", "0"]).await.unwrap();
     assert!(matches!(&reply, Value::ServerError(_)), "{reply:?}");
@@ -80,7 +80,7 @@ async fn a_script_without_keys_may_only_read() {
 #[tokio::test]
 async fn a_script_that_is_repeated_runs_on_both_owners() {
     let ring = FixedRing::start(3).await;
-    let client = ring.builder().script_policy(ScriptPolicy::Repeat).open().await.unwrap();
+    let client = ring.connected(ring.patient().script_policy(ScriptPolicy::Repeat)).await;
     let mut connection = client.connection();
     let script = Script::new("return redis.call('INCRBY', KEYS[1], ARGV[1])");
     for i in 0..10 {
@@ -104,7 +104,7 @@ async fn a_script_that_is_repeated_runs_on_both_owners() {
 #[tokio::test]
 async fn functions_run_with_their_keys() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let connection = client.connection();
     let library = "#!lua name=mine\n\
         redis.register_function('add', function(keys, args) return redis.call('RPUSH', keys[1], unpack(args)) end)\n\
@@ -154,7 +154,7 @@ async fn a_command_that_the_table_lacks_is_asked_of_the_servers() {
         servers.push(redis_with(renamed()).await);
     }
     let ring = FixedRing::of(servers);
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let connection = client.connection();
     assert_eq!(run(&connection, &["mod.put", "k", "v"]).await.unwrap(), Value::Okay);
     assert_eq!(run(&connection, &["MOD.FETCH", "k"]).await.unwrap(), Value::BulkString(b"v".to_vec()));
@@ -193,7 +193,7 @@ async fn a_command_that_the_table_lacks_is_asked_of_the_servers() {
 #[tokio::test]
 async fn text_that_is_no_utf8_never_ends_the_shared_connection() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut connection = client.connection();
     let () = cmd("XGROUP")
         .arg("CREATE")

@@ -38,7 +38,7 @@ async fn events_name_node_epoch_command_and_attempt_and_no_value() {
     let options = redis_ring::local::RedisOptions::new().password("hunter2");
     let servers = vec![support::redis_with(options.clone()).await, support::redis_with(options).await];
     let ring = FixedRing::of(servers);
-    let client = ring.builder().password("hunter2").open().await.unwrap();
+    let client = ring.connected(ring.patient().password("hunter2")).await;
     let mut connection = client.connection();
     let () = connection.set("key-in-secret", "value-in-secret").await.unwrap();
     ring.owners(&client, "key-in-secret")[0].kill();

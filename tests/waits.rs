@@ -5,11 +5,14 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::{AsyncCommands, RedisResult, Value, cmd};
 use redis_ring::local::{RedisOptions, RedisServer};
 use redis_ring::placement::{NodeId, State};
+use redis_ring::policy::Timeouts;
 use redis_ring::{Error, ErrorKind, RingClient};
 use support::{
     FaultProxy, FixedRing, Mode, SOON, ZkRing, direct, eventually, redis_with, run_or_error as run, shared_zookeeper,
@@ -39,6 +42,16 @@ async fn until_watched(addr: &str, keys: u64) {
         count.trim().parse::<u64>().unwrap() >= keys
     })
     .await;
+}
+
+/// Starts a call, and waits until the key's primary has said that nothing is there for it and will tell of what comes. Unlike
+/// [`until_watched`] it is not deceived by what the server still watches for those who have waited before, and so it is for
+/// one call at a time, and for a server that nobody else asks with EXISTS.
+async fn waits_at(addr: &str, client: &RingClient, words: &[&str]) -> JoinHandle<RedisResult<Value>> {
+    let before = direct::calls(addr, "exists").await;
+    let waiting = start(client, words);
+    eventually(SOON, "the server was asked", || async { direct::calls(addr, "exists").await > before }).await;
+    waiting
 }
 
 fn text(value: &str) -> Value {
@@ -85,8 +98,10 @@ async fn every_call_gets_what_comes_later_from_whoever_it_comes() {
 
 async fn each_call_gets_what_comes_later() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
-    let other = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
+    let other = ring.connected(ring.patient()).await;
+    // What the copy does not have is taken from it in vain until a write has taken too long.
+    let hasty = ring.client().await;
     let plain = support::redis().await;
     let group = ["XGROUP", "CREATE", "{k}g", "g", "$", "MKSTREAM"];
     let primary = ring.owners(&client, "{k}")[0].addr();
@@ -95,8 +110,7 @@ async fn each_call_gets_what_comes_later() {
         for producer in [&client, &other] {
             run(&client.connection(), &["DEL", "{k}a", "{k}b", "{k}g"]).await.unwrap();
             run(&client.connection(), &group).await.unwrap();
-            let waiting = start(&client, wait);
-            until_watched(&primary, 1).await;
+            let waiting = waits_at(&primary, &client, wait).await;
             assert!(!waiting.is_finished(), "{wait:?}");
             run(&producer.connection(), push).await.unwrap();
             assert_eq!(reply(waiting).await, expected, "{wait:?}");
@@ -109,7 +123,7 @@ async fn each_call_gets_what_comes_later() {
             // It is told by another one's push too, past the ring; then the copy has nothing to lose.
             if *push.first().unwrap() == "RPUSH" {
                 run(&client.connection(), &["DEL", "{k}a", "{k}b"]).await.unwrap();
-                let waiting = start(&client, wait);
+                let waiting = waits_at(&primary, &hasty, wait).await;
                 let mut command = cmd(push[0]);
                 let _: Value = direct::ask(&primary, command.arg(&push[1..])).await;
                 assert_eq!(reply(waiting).await, expected, "{wait:?}");
@@ -122,7 +136,7 @@ async fn each_call_gets_what_comes_later() {
 #[tokio::test]
 async fn what_is_there_is_given_at_once_and_errors_are_the_servers() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let connection = client.connection();
     run(&connection, &["RPUSH", "l", "x", "y", "z"]).await.unwrap();
     run(&connection, &["SET", "s", "v"]).await.unwrap();
@@ -160,7 +174,7 @@ async fn every_element_is_taken_once_and_the_copies_are_equal() {
     let slow = NodeId::new("r1").unwrap();
     let proxy = FaultProxy::start(ring.server(&slow).addr()).await;
     ring.reach(&slow, proxy.addr());
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     proxy.set(Mode::Delay { requests: Duration::from_millis(3), replies: Duration::ZERO }).await;
     let mut takers = JoinSet::new();
     for n in 0..12 {
@@ -227,7 +241,7 @@ async fn every_element_is_taken_once_and_the_copies_are_equal() {
 #[tokio::test]
 async fn a_call_that_is_dropped_takes_nothing() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let primary = ring.owners(&client, "l")[0].addr();
     let waiting: Vec<_> = (0..20).map(|_| start(&client, &["BLPOP", "l", "0"])).collect();
     until_watched(&primary, 1).await;
@@ -248,7 +262,7 @@ async fn a_call_dropped_while_it_takes_something_takes_it_from_all_owners_or_fro
     let slow = NodeId::new("r0").unwrap();
     let proxy = FaultProxy::start(ring.server(&slow).addr()).await;
     ring.reach(&slow, proxy.addr());
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let elements: Vec<usize> = (0..100).collect();
     for n in 0..30 {
         let _: i64 = client.connection().rpush(format!("l{n}"), &elements).await.unwrap();
@@ -273,7 +287,7 @@ async fn a_call_dropped_while_it_takes_something_takes_it_from_all_owners_or_fro
 #[tokio::test]
 async fn all_who_wait_are_served_when_much_comes_at_once() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let primary = ring.owners(&client, "{l}")[0].addr();
     let mut waiting = Vec::new();
     for n in 0..30 {
@@ -297,7 +311,7 @@ async fn all_who_wait_are_served_when_much_comes_at_once() {
 #[tokio::test]
 async fn those_who_wait_hold_nobody_up() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let mut waiting: Vec<JoinHandle<_>> = (0..500).map(|n| start(&client, &["BLPOP", &format!("l{n}"), "0"])).collect();
     waiting.extend((0..500).map(|_| start(&client, &["BLPOP", "one", "0"])));
     for server in ring.servers.values() {
@@ -329,7 +343,9 @@ async fn those_who_wait_hold_nobody_up() {
 #[tokio::test]
 async fn the_next_owner_serves_those_who_wait_when_the_primary_dies() {
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let long = Duration::from_secs(3);
+    let timeouts = Timeouts { read: long, write: long, ..Timeouts::default() };
+    let client = ring.connected(ring.builder().timeouts(timeouts)).await;
     let owners = ring.owners(&client, "{k}");
     let group = ["XGROUP", "CREATE", "{k}g", "g", "$", "MKSTREAM"];
     run(&client.connection(), &group).await.unwrap();
@@ -350,8 +366,7 @@ async fn the_next_owner_serves_those_who_wait_when_the_primary_dies() {
         assert!(reply.contains("after") && !reply.contains("before"), "{reply}");
     }
     // When the other one dies too, nobody can answer, and that is said.
-    let lost = start(&client, &["BLPOP", "{k}l", "0"]);
-    until_watched(&owners[1].addr(), 1).await;
+    let lost = waits_at(&owners[1].addr(), &client, &["BLPOP", "{k}l", "0"]).await;
     owners[1].kill();
     let error = tokio::time::timeout(SOON, lost).await.expect("it ends").unwrap().unwrap_err();
     assert_eq!(Error::of_redis(&error).unwrap().kind(), ErrorKind::NoOwner);
@@ -402,10 +417,11 @@ async fn a_change_of_the_topology_moves_those_who_wait() {
     let client = ring.client().await;
     let owners: Vec<NodeId> = client.locate("l").owners.clone();
     let waiting = start(&client, &["BLPOP", "l", "0"]);
-    until_watched(&ring.servers[&owners[0]].addr(), 1).await;
+    // The list, and the gate that the member's agent watches.
+    until_watched(&ring.servers[&owners[0]].addr(), 2).await;
     ring.servers[&owners[0]].kill();
     ring.until(&client, &owners[0], State::Down).await;
-    until_watched(&ring.servers[&owners[1]].addr(), 1).await;
+    until_watched(&ring.servers[&owners[1]].addr(), 2).await;
     let producer = ring.client().await;
     let _: i64 = producer.connection().rpush("l", "x").await.unwrap();
     assert_eq!(reply(waiting).await, array(&["l", "x"]));
@@ -416,26 +432,37 @@ async fn a_change_of_the_topology_moves_those_who_wait() {
 async fn consumers_of_a_group_go_on_after_the_primary_has_died() {
     const ENTRIES: usize = 200;
     let ring = FixedRing::start(3).await;
-    let client = ring.client().await;
+    let timeouts = Timeouts { read: SOON, write: SOON, ..Timeouts::default() };
+    let client = ring.connected(ring.builder().timeouts(timeouts)).await;
     let owners = ring.owners(&client, "s");
     run(&client.connection(), &["XGROUP", "CREATE", "s", "g", "$", "MKSTREAM"]).await.unwrap();
+    let all_sent = Arc::new(AtomicBool::new(false));
     let mut consumers = JoinSet::new();
     for n in 0..4 {
-        let connection = client.connection();
+        let (connection, all_sent) = (client.connection(), Arc::clone(&all_sent));
         consumers.spawn(async move {
             let name = format!("c{n}");
             let mut got: Vec<String> = Vec::new();
             let mut after = ">";
             loop {
+                // What was sent before this is found.
+                let over = all_sent.load(Ordering::SeqCst);
                 let words = ["XREADGROUP", "GROUP", "g", &name, "COUNT", "5", "BLOCK", "1000", "STREAMS", "s", after];
                 let Ok(reply) = run(&connection, &words).await else {
                     // Unknown what it was given: that is in its history.
                     after = "0";
                     continue;
                 };
-                let Ok(reply) = redis::from_redis_value::<redis::streams::StreamReadReply>(reply) else { return got };
+                let reply = match redis::from_redis_value::<redis::streams::StreamReadReply>(reply) {
+                    Ok(reply) => reply,
+                    Err(_) if over => return got,
+                    Err(_) => {
+                        after = ">";
+                        continue;
+                    }
+                };
                 let entries: Vec<_> = reply.keys.into_iter().flat_map(|stream| stream.ids).collect();
-                if after == ">" && entries.is_empty() {
+                if over && after == ">" && entries.is_empty() {
                     return got;
                 }
                 after = ">";
@@ -465,6 +492,7 @@ async fn consumers_of_a_group_go_on_after_the_primary_has_died() {
         .await;
         sent.insert(n.to_string());
     }
+    all_sent.store(true, Ordering::SeqCst);
     let mut got = BTreeSet::new();
     while let Some(done) = consumers.join_next().await {
         got.extend(done.unwrap());
@@ -482,7 +510,7 @@ async fn consumers_of_a_group_go_on_after_the_primary_has_died() {
 #[tokio::test]
 async fn pending_entries_are_the_same_on_the_copy() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     run(&client.connection(), &["XGROUP", "CREATE", "s", "g", "$", "MKSTREAM"]).await.unwrap();
     let waiting: Vec<_> = (0..6)
         .map(|n| {
@@ -513,7 +541,7 @@ async fn pending_entries_are_the_same_on_the_copy() {
 #[tokio::test]
 async fn those_who_wait_for_a_group_are_told_when_it_is_gone() {
     let ring = FixedRing::start(2).await;
-    let client = ring.client().await;
+    let client = ring.connected(ring.patient()).await;
     let primary = ring.owners(&client, "s")[0].addr();
     for gone in [&["XGROUP", "DESTROY", "s", "g"][..], &["DEL", "s"]] {
         run(&client.connection(), &["XGROUP", "CREATE", "s", "g", "$", "MKSTREAM"]).await.unwrap();
@@ -535,7 +563,7 @@ async fn a_server_that_may_not_tell_is_asked_time_and_again() {
         servers.push(server);
     }
     let ring = FixedRing::of(servers);
-    let client = ring.builder().user("limited", "secret").open().await.unwrap();
+    let client = ring.connected(ring.patient().user("limited", "secret")).await;
     let waiting = start(&client, &["BLPOP", "l", "0"]);
     assert_eq!(run(&client.connection(), &["BLPOP", "n", "0.3"]).await.unwrap(), Value::Nil);
     run(&client.connection(), &["RPUSH", "l", "x"]).await.unwrap();

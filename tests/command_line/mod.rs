@@ -57,6 +57,12 @@ pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I) -> Comm
     command
 }
 
+/// Options by which no busy machine makes it give up, but for those that the arguments have themselves.
+pub fn patient(arguments: &[&str]) -> Vec<&'static str> {
+    let limits = [["--member-timeout", "5s"], ["--timeout", "15s"]];
+    limits.into_iter().filter(|[name, _]| !arguments.contains(name)).flatten().collect()
+}
+
 /// Runs it to its end.
 pub async fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I) -> Ran {
     run_command(command(arguments)).await

@@ -82,7 +82,7 @@ impl Oracle {
             }
             Compare::Adopted => {
                 for key in &call.keys {
-                    self.server.take(ring.primary(key), key).await;
+                    ring.give(key, &mut self.server).await;
                 }
                 Ok(())
             }

@@ -140,6 +140,19 @@ impl<'a> Ring<'a> {
         }
     }
 
+    /// Gives a plain server what the member holds that answers for the key.
+    pub async fn give(&mut self, key: &[u8], to: &mut Server) {
+        loop {
+            let before = self.dead.get().is_some();
+            match to.take(self.primary(key), key).await {
+                Ok(()) => return,
+                // It was killed meanwhile, and the next owner answers.
+                Err(_) if !before && self.dead.get().is_some() => {}
+                Err(error) => panic!("no dump but {error}"),
+            }
+        }
+    }
+
     /// What the member holds that answers for each key.
     pub async fn held(&mut self, keys: &BTreeSet<Vec<u8>>) -> BTreeMap<Vec<u8>, Content> {
         let mut held = BTreeMap::new();

@@ -107,17 +107,21 @@ impl Server {
         keys.filter(|key| !key.starts_with(b"__rr:")).collect()
     }
 
-    /// Gives this server what the other holds under the key, its expiry included.
-    pub async fn take(&mut self, other: &mut Server, key: &[u8]) {
-        match other.ask(cmd("DUMP").arg(key)).await {
+    /// Gives this server what the other, which may die, holds under the key, its expiry included.
+    pub async fn take(&mut self, other: &mut Server, key: &[u8]) -> RedisResult<()> {
+        match other.try_ask(cmd("DUMP").arg(key)).await? {
             Value::BulkString(dump) => {
-                let expiry = other.number("PEXPIRETIME", key).await.max(0);
+                let expiry = match other.try_ask(cmd("PEXPIRETIME").arg(key)).await? {
+                    Value::Int(expiry) => expiry.max(0),
+                    other => panic!("no time but {other:?}"),
+                };
                 let mut restore = cmd("RESTORE");
                 restore.arg(key).arg(expiry).arg(dump).arg("REPLACE").arg("ABSTTL");
                 assert_eq!(self.ask(&restore).await, Value::Okay, "a dump that another server gave");
             }
             _ => drop(self.ask(cmd("DEL").arg(key)).await),
         }
+        Ok(())
     }
 }
 

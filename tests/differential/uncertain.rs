@@ -57,7 +57,7 @@ pub async fn settle(
         }
     }
     for key in &keys {
-        oracle.server.take(ring.primary(key), key).await;
+        ring.give(key, &mut oracle.server).await;
     }
     Ok(())
 }

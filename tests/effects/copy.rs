@@ -181,7 +181,7 @@ impl Pair {
             let mut at_copy = at_copy.clone();
             async move {
                 let (seconds, micros): (u64, u64) = cmd("TIME").query_async(&mut at_copy).await.expect("a time");
-                seconds * 1000 + micros / 1000 > before.0 * 1000 + before.1 / 1000 + 3 * CLOSE
+                seconds * 1000 + micros / 1000 > before.0 * 1000 + before.1 / 1000 + CLOSE
             }
         })
         .await;
@@ -214,7 +214,7 @@ impl Pair {
 }
 
 /// How far two times of delivery may be apart, in milliseconds: the primary tells its time right after the delivery.
-const CLOSE: u64 = 100;
+const CLOSE: u64 = 300;
 
 /// What `XINFO STREAM … FULL` says, without what two equal streams may differ in.
 #[derive(Default)]

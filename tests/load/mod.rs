@@ -1,5 +1,6 @@
 //! Clients that write and read all the time, and know what they may read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Load {
 #[derive(Default)]
 struct Wrote {
     keys: Vec<String>,
+    /// Those of which nobody knew once whether a write had been executed.
+    unknown: BTreeSet<String>,
     /// What each of these counters was raised by for sure, and at most.
     counters: Vec<(String, u64, u64)>,
     /// What each of these keys holds, if that is known.
@@ -61,13 +64,15 @@ impl Load {
         eventually(SOON, "the load goes on", || async { self.operations.load(Ordering::Relaxed) >= until }).await;
     }
 
-    /// Ends it and looks whether everything is as it was acknowledged. Returns all keys.
-    pub async fn end(mut self) -> Vec<String> {
+    /// Ends it and looks whether everything is as it was acknowledged. Returns all keys: those of which every write was
+    /// acknowledged, and the others, whose copies may be made equal only later.
+    pub async fn end(mut self) -> (Vec<String>, Vec<String>) {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = Wrote::default();
         for task in self.tasks.drain(..) {
             let wrote = tokio::time::timeout(SOON, task).await.expect("the writers end").unwrap();
             all.keys.extend(wrote.keys);
+            all.unknown.extend(wrote.unknown);
             all.values.extend(wrote.values);
             all.wrong.extend(wrote.wrong);
             for (key, sure, at_most) in wrote.counters {
@@ -87,7 +92,7 @@ impl Load {
             assert_eq!(found, *value, "{key}");
         }
         all.keys.extend(all.counters.into_iter().map(|(key, ..)| key));
-        all.keys
+        all.keys.into_iter().partition(|key| !all.unknown.contains(key))
     }
 }
 
@@ -115,13 +120,16 @@ impl Work {
                 // Gone, and back in the next round.
                 0 => {
                     let done = self.connection.del::<_, u64>(&*key).await;
-                    note(done.map(|_| ()), (value, known), None, &mut wrote.wrong, key);
+                    note(done.map(|_| ()), (value, known), None, &mut wrote, key);
                 }
                 3 => {
                     let (counter, sure, at_most) = &mut counters[next as usize % HOT];
                     match self.connection.incr::<_, _, u64>(&*counter, 1).await {
                         Ok(_) => (*sure, *at_most) = (*sure + 1, *at_most + 1),
-                        Err(error) if own(&error).outcome() == Outcome::Unknown => *at_most += 1,
+                        Err(error) if own(&error).outcome() == Outcome::Unknown => {
+                            *at_most += 1;
+                            wrote.unknown.insert(counter.clone());
+                        }
                         Err(error) => wrote.wrong.push(format!("INCR {counter}: {error}")),
                     }
                 }
@@ -134,7 +142,7 @@ impl Work {
                 },
                 _ => {
                     let done = self.connection.set::<_, _, ()>(&*key, next).await;
-                    note(done, (value, known), Some(next), &mut wrote.wrong, key);
+                    note(done, (value, known), Some(next), &mut wrote, key);
                 }
             }
             self.operations.fetch_add(1, Ordering::Relaxed);
@@ -153,13 +161,16 @@ fn note(
     done: redis::RedisResult<()>,
     (value, known): (&mut Option<u64>, &mut bool),
     written: Option<u64>,
-    wrong: &mut Vec<String>,
+    wrote: &mut Wrote,
     key: &str,
 ) {
     match done {
         Ok(()) => (*value, *known) = (written, true),
-        Err(error) if own(&error).outcome() == Outcome::Unknown => *known = false,
-        Err(error) => wrong.push(format!("write of {key}: {error}")),
+        Err(error) if own(&error).outcome() == Outcome::Unknown => {
+            *known = false;
+            wrote.unknown.insert(key.to_owned());
+        }
+        Err(error) => wrote.wrong.push(format!("write of {key}: {error}")),
     }
 }
 

@@ -16,7 +16,7 @@ use redis_ring::placement::{Config, NodeId, State, Token};
 use redis_ring::policy::Timeouts;
 use redis_ring::{RingClient, RingClientBuilder};
 
-use crate::support::{SOON, direct, eventually, id, membership_options, redis_servers, unique_root};
+use crate::support::{SOON, direct, eventually, id, patient_options, redis_servers, unique_root};
 
 /// The key of a server that says for whom it is open, and who has been copied everything.
 const GATE: &str = "__rr:gate";
@@ -39,7 +39,7 @@ impl Operator {
         reached: impl AsyncFn(&NodeId, &str) -> Option<String>,
     ) -> Operator {
         let url = zookeeper.url(&unique_root());
-        let options = membership_options();
+        let options = patient_options();
         let store = Store::open(&url.parse::<RingUrl>().expect("a URL"), &options).await.expect("ZooKeeper");
         store.init(&Config::default(), u32::try_from(members).expect("a count")).await.expect("a new ring");
         let servers = redis_servers(servers).await.into_iter().enumerate();
@@ -101,6 +101,10 @@ impl Operator {
         self.step += 1;
         let step = self.step;
         self.change(|change| {
+            // One that was written without a word from ZooKeeper is not made again.
+            if change.ring().step == step {
+                return;
+            }
             edit(change);
             let ring = change.ring();
             (ring.step, ring.phase) = (step, phase.to_owned());
@@ -292,9 +296,14 @@ impl Operator {
     }
 }
 
+/// Long, as far as no test waits for them to pass.
+pub fn timeouts() -> Timeouts {
+    let long = Duration::from_secs(5);
+    Timeouts { open: SOON, read: long, write: long, ..Timeouts::default() }
+}
+
 pub fn builder(url: &str) -> RingClientBuilder {
-    let timeouts = Timeouts { open: SOON, write: Duration::from_secs(5), ..Timeouts::default() };
-    RingClient::builder(url).expect("a URL").timeouts(timeouts).session_timeout(Duration::from_secs(2))
+    RingClient::builder(url).expect("a URL").timeouts(timeouts()).session_timeout(Duration::from_secs(2))
 }
 
 fn placed<'a>(ids: impl IntoIterator<Item = &'a NodeId>) -> BTreeMap<String, PlacedRecord> {

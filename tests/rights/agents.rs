@@ -1,5 +1,7 @@
 //! Rings with agents: the rules are enough for a member that fails, is fenced, and comes back, and each of them is needed.
 
+use std::time::Duration;
+
 use redis::{Value, cmd};
 use redis_ring::agent::{Agent, AgentOptions, Credentials};
 use redis_ring::local::{RedisOptions, RedisServer};
@@ -10,10 +12,14 @@ use redis_ring::{ErrorKind, Result, RingClient};
 use tokio::task::JoinHandle;
 
 use super::support::{
-    SOON, call, direct, eventually, id, membership_options, redis_servers, redis_with, run_or_error, shared_zookeeper,
-    unique_root,
+    SOON, call, direct, eventually, id, membership_options, patient_options, redis_servers, redis_with, run_or_error,
+    shared_zookeeper, unique_root,
 };
 use super::{CALLS, page, send, with_key};
+
+/// Longer than a busy machine keeps anybody waiting.
+const LONG: Duration = Duration::from_secs(5);
+const PATIENT: Timeouts = Timeouts { open: SOON, connect: LONG, read: LONG, write: LONG, probe: LONG };
 
 /// Sets a user's rules at a server, and forgets whom it has refused.
 async fn grant(server: &RedisServer, user: &str, rules: &[&str]) {
@@ -32,7 +38,7 @@ async fn refused(server: &RedisServer) -> Vec<String> {
 /// A new root for so many members.
 async fn root(members: u32) -> (String, Store) {
     let url = shared_zookeeper().await.url(&unique_root());
-    let store = Store::open(&url.parse::<RingUrl>().unwrap(), &membership_options()).await.unwrap();
+    let store = Store::open(&url.parse::<RingUrl>().unwrap(), &patient_options()).await.unwrap();
     store.init(&Config::default(), members).await.unwrap();
     (url, store)
 }
@@ -41,12 +47,18 @@ fn agent(url: &str, n: usize, server: &RedisServer) -> JoinHandle<Result<()>> {
     let redis = format!("redis://{}", server.addr()).parse().unwrap();
     let mut options = AgentOptions::new(url.parse().unwrap(), id(&format!("redis-{n}")), redis);
     options.membership = membership_options();
+    // Nothing here is of a server that hangs, and one that is not done with answering what the user may do is taken as it is.
+    let health = &mut options.health;
+    (health.probe, health.hang_after, health.connect) = (LONG / 5, LONG, LONG);
     options.credentials = Credentials { username: Some("agent".to_owned()), password: Some("password".to_owned()) };
     tokio::spawn(Agent::run(options, std::future::pending()))
 }
 
 async fn open(url: &str) -> Result<RingClient> {
-    let timeouts = Timeouts { open: SOON, ..Timeouts::default() };
+    open_with(url, PATIENT).await
+}
+
+async fn open_with(url: &str, timeouts: Timeouts) -> Result<RingClient> {
     RingClient::builder(url)?.timeouts(timeouts).user("orders", "password").open().await
 }
 
@@ -193,18 +205,21 @@ async fn a_right_that_one_member_alone_denies_is_named_and_fences_nobody() {
         grant(server, "orders", &allowed).await;
     }
     let _agents: Vec<_> = servers.iter().enumerate().map(|(n, server)| agent(&url, n, server)).collect();
-    let client = open(&url).await.unwrap();
+    // Who is not let in is tried again for as long as a write and a connection may take.
+    let timeouts = Timeouts { connect: Duration::from_secs(2), write: Duration::from_secs(1), ..PATIENT };
+    let client = open_with(&url, timeouts).await.unwrap();
     let of = |at: usize| {
         let mut keys = (0..).map(|n| format!("orders:{n}"));
         keys.find(|key| client.locate(key).owners[at].as_str() == "redis-1").unwrap()
     };
+    let denied = async |words: &[&str]| {
+        let error = tokio::time::timeout(SOON, run_or_error(&client.connection(), words)).await.expect("it ends");
+        let error = error.unwrap_err();
+        let own = redis_ring::Error::of_redis(&error).unwrap();
+        assert!(format!("{own:?}").contains("may not run DUMP"), "{own:?}");
+    };
     for key in [of(0), of(1)] {
-        for words in [&["SET", key.as_str(), "1"][..], &["INCR", key.as_str()]] {
-            let error = tokio::time::timeout(SOON, run_or_error(&client.connection(), words)).await.expect("it ends");
-            let error = error.unwrap_err();
-            let own = redis_ring::Error::of_redis(&error).unwrap();
-            assert!(format!("{own:?}").contains("may not run DUMP"), "{own:?}");
-        }
+        futures_util::future::join(denied(&["SET", &key, "1"]), denied(&["INCR", &key])).await;
         // It can be read where it may be asked.
         run_or_error(&client.connection(), &["GET", &key]).await.unwrap();
     }

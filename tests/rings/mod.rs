@@ -21,7 +21,7 @@ pub fn id(name: &str) -> NodeId {
 }
 
 pub fn options() -> MembershipOptions {
-    MembershipOptions { session_timeout: Duration::from_secs(2), open_timeout: SOON, ..MembershipOptions::default() }
+    MembershipOptions { session_timeout: Duration::from_secs(10), open_timeout: SOON, ..MembershipOptions::default() }
 }
 
 /// For what is expected to fail by its time limit.
@@ -87,7 +87,7 @@ pub async fn founded(url: &RingUrl) -> Store {
 /// A client that writes past the ring's own changes, as a person does.
 pub async fn by_hand(url: &RingUrl) -> zk::Client {
     let RingUrl::ZooKeeper { hosts, root } = url else { panic!("not in ZooKeeper") };
-    zk::Client::connect(&format!("{}{root}", hosts.join(","))).await.unwrap()
+    zk::Client::connector().with_session_timeout(SOON).connect(&format!("{}{root}", hosts.join(","))).await.unwrap()
 }
 
 pub fn state_of(membership: &Membership, name: &str) -> State {

@@ -1,12 +1,17 @@
 //! A ring of plain servers with fixed membership.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use redis_ring::local::RedisServer;
 use redis_ring::placement::NodeId;
-use redis_ring::{RingClient, RingClientBuilder};
+use redis_ring::policy::Timeouts;
+use redis_ring::{ErrorKind, RingClient, RingClientBuilder};
 
-use super::{direct, redis_servers};
+use super::{SOON, direct, eventually, redis_servers};
+
+/// How often a client is opened again that none of its members has answered in time.
+const TRIES: usize = 5;
 
 /// Servers named `r0`, `r1`, … in a `static://` ring.
 pub struct FixedRing {
@@ -40,8 +45,36 @@ impl FixedRing {
         RingClient::builder(&self.url()).expect("a URL")
     }
 
+    /// A client that no busy machine makes give up.
+    pub fn patient(&self) -> RingClientBuilder {
+        let long = Duration::from_secs(10);
+        self.builder().timeouts(Timeouts { connect: long, read: long, write: long, ..Timeouts::default() })
+    }
+
     pub async fn client(&self) -> RingClient {
-        self.builder().open().await.expect("a ring")
+        self.connected(self.builder()).await
+    }
+
+    /// A client that is connected to every member, however late they answered the first time.
+    pub async fn connected(&self, builder: RingClientBuilder) -> RingClient {
+        let mut opened = builder.clone().open().await;
+        for _ in 0..TRIES {
+            match &opened {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Disconnected
+                    ) =>
+                {
+                    opened = builder.clone().open().await
+                }
+                Ok(_) | Err(_) => break,
+            }
+        }
+        let client = opened.expect("a ring");
+        let count = self.servers.len();
+        eventually(SOON, "all are connected", || async { client.connected().len() == count }).await;
+        client
     }
 
     pub fn server(&self, id: &NodeId) -> &RedisServer {

@@ -33,7 +33,7 @@ pub use fake::FakeServer;
 pub use fixed::FixedRing;
 pub use met::Met;
 pub use proxy::{Counts, FaultProxy, Mode};
-pub use zk_ring::{ZkRing, membership_options};
+pub use zk_ring::{ZkRing, membership_options, patient_options};
 
 /// Long enough for everything that should happen soon, on a machine whose cores are all busy.
 pub const SOON: Duration = Duration::from_secs(20);

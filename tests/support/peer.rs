@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
+const LOOKS: u32 = 3;
+
 /// The one of these processes that holds the other end of a connection on this machine. `None` for another's, and for one
 /// that is closed already.
 ///
@@ -12,8 +14,10 @@ use tokio::net::TcpStream;
 /// inode, which the process has among its files.
 pub fn process_of(stream: &TcpStream, pids: &BTreeSet<u32>) -> Option<u32> {
     let (peer, local) = (stream.peer_addr().ok()?, stream.local_addr().ok()?);
-    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-    let inode = inode(&table, &hex(peer)?, &hex(local)?)?;
+    let (peer, local) = (hex(peer)?, hex(local)?);
+    // The table is no snapshot: a line that moves while it is read may be missed.
+    let look = |_| inode(&std::fs::read_to_string("/proc/net/tcp").ok()?, &peer, &local).map(str::to_owned);
+    let inode = (0..LOOKS).find_map(look)?;
     let socket = format!("socket:[{inode}]");
     pids.iter().copied().find(|pid| holds(*pid, &socket))
 }

@@ -28,9 +28,18 @@ impl Drop for ZkRing {
     }
 }
 
+/// How long a server says nothing until its agent calls that a hang: longer than a busy machine keeps one waiting, since most
+/// tests are of something else.
+const HUNG: Duration = Duration::from_secs(1);
+
 /// Sessions that outlive a test's hiccups and still end within it.
 pub fn membership_options() -> MembershipOptions {
     MembershipOptions { session_timeout: Duration::from_secs(2), open_timeout: SOON, ..MembershipOptions::default() }
+}
+
+/// For a session that holds nothing: each call may take long, and it outlives whatever the machine does.
+pub fn patient_options() -> MembershipOptions {
+    MembershipOptions { session_timeout: SOON, ..membership_options() }
 }
 
 impl ZkRing {
@@ -52,8 +61,7 @@ impl ZkRing {
     async fn found(zookeeper: &ZooKeeperServer, config: &Config, servers: Vec<RedisServer>, proxied: bool) -> ZkRing {
         let count = servers.len();
         let url = zookeeper.url(&unique_root());
-        let store =
-            Store::open(&url.parse::<RingUrl>().expect("a URL"), &membership_options()).await.expect("ZooKeeper");
+        let store = Store::open(&url.parse::<RingUrl>().expect("a URL"), &patient_options()).await.expect("ZooKeeper");
         store.init(config, u32::try_from(count).expect("a count")).await.expect("a new ring");
         let mut ring = ZkRing { url, servers: BTreeMap::new(), proxies: BTreeMap::new(), agents: BTreeMap::new() };
         for (n, server) in servers.into_iter().enumerate() {
@@ -71,6 +79,7 @@ impl ZkRing {
         let redis = format!("redis://{}", self.servers[id].addr()).parse().expect("an address");
         let mut options = AgentOptions::new(self.url.parse().expect("a URL"), id.clone(), redis);
         options.membership = membership_options();
+        options.health.hang_after = HUNG;
         options.announce =
             self.proxies.get(id).map(|proxy| format!("redis://{}", proxy.addr()).parse().expect("an address"));
         let agent = tokio::spawn(async move {
@@ -95,11 +104,17 @@ impl ZkRing {
 
     /// A session with the ring's ZooKeeper.
     pub async fn store(&self) -> Store {
-        Store::open(&self.url.parse::<RingUrl>().expect("a URL"), &membership_options()).await.expect("ZooKeeper")
+        Store::open(&self.url.parse::<RingUrl>().expect("a URL"), &patient_options()).await.expect("ZooKeeper")
     }
 
     pub fn builder(&self) -> RingClientBuilder {
-        let timeouts = Timeouts { open: SOON, ..Timeouts::default() };
+        let timeouts = Timeouts {
+            open: SOON,
+            connect: Duration::from_secs(3),
+            read: Duration::from_secs(2),
+            write: Duration::from_secs(2),
+            probe: Duration::from_millis(500),
+        };
         RingClient::builder(&self.url).expect("a URL").timeouts(timeouts).session_timeout(Duration::from_secs(2))
     }
 
