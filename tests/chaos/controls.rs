@@ -21,7 +21,7 @@ const LENGTH: Duration = Duration::from_millis(2500);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Which of them, or of these where some are named, were not found out; and what was found with every ingredient in its
-/// place, under the same faults and as little patience.
+/// place, under the same faults.
 pub async fn all_are_red(folder: &Path, seed: u64, named: &[String]) -> Vec<String> {
     if !cfg!(debug_assertions) {
         eprintln!("chaos: a release build has every ingredient: no controls");
@@ -73,7 +73,6 @@ async fn all_is_well(folder: &Path, seed: u64, made: &[(Fault, usize)]) -> Optio
     let folder = folder.join("with-all");
     std::fs::create_dir_all(&folder).expect("a folder for logs and histories");
     let mut run = Run::start(&folder, Setup::CHAOS).await;
-    run.patience = PATIENCE;
     for (fault, member) in made {
         if !run.round(&[planned(*fault, *member)], seed).await {
             break;

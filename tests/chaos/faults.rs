@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::history::now;
 use crate::met::{Life, lacking, wrong_life};
 use crate::ring::{Member, Ring};
+use crate::stalls;
 use crate::support::{FaultProxy, Met, Mode, SOON};
 
 /// What a server comes back with after a SIGKILL.
@@ -129,19 +130,26 @@ pub struct Window {
     pub ended: u64,
     /// When the ring was whole again.
     pub whole: u64,
+    /// Whether the member went through it without being taken out.
+    pub outlived: bool,
     /// Why it was no fault at all, if so.
     pub nothing: Option<String>,
 }
 
 impl Window {
     /// Whether clients lost connections to a server that was taken for alive: they were reset, or said nothing for so long that
-    /// they were given up. One that says nothing to anybody for longer is taken out, which leaves nothing unknown.
-    pub fn cuts(&self) -> bool {
+    /// they were given up. One that says nothing to anybody for longer is taken out, which leaves nothing unknown; unless
+    /// whoever was to see that was late itself, when the machine stood still.
+    pub fn cuts(&self, stalls: &[(u64, u64)]) -> bool {
+        let silent = self.ended - self.begun;
+        let stood_still = stalls::within(stalls, self.begun, self.ended) > 0;
+        let given_up = silent < GIVEN_UP || (self.outlived && stood_still);
         match self.fault {
             Fault::Net(Network::Refuse | Network::Cut, _) => true,
             Fault::Net(Network::Drop | Network::DropReplies, Whom::OneClient) => true,
-            Fault::Net(Network::Drop | Network::DropReplies, Whom::Everybody) => self.ended - self.begun < GIVEN_UP,
-            Fault::Net(Network::Delay, _) | Fault::Kill(_) | Fault::Stop => false,
+            Fault::Net(Network::Drop | Network::DropReplies, Whom::Everybody) => given_up,
+            Fault::Stop => given_up && self.outlived && silent > SILENT,
+            Fault::Net(Network::Delay, _) | Fault::Kill(_) => false,
         }
     }
 
@@ -156,6 +164,8 @@ const MEETS_WITHIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 /// A connection that says nothing is given up within this time, and whoever does not answer then is taken out.
 const GIVEN_UP: u64 = 1_000_000_000;
+/// And not before this one.
+const SILENT: u64 = 400_000_000;
 
 /// Makes a fault and ends it.
 pub async fn make(
@@ -203,7 +213,7 @@ pub async fn make(
     let client = fault.is_of_one().then_some(clients[one].number);
     let ended = now();
     let nothing = nothing.or_else(|| witness.lacking());
-    Window { fault, member, client, begun, ended, whole: ended, nothing }
+    Window { fault, member, client, begun, ended, whole: ended, outlived: false, nothing }
 }
 
 /// What the proxy, where there is one, has done to each client when a fault began.

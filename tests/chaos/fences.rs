@@ -1,5 +1,6 @@
 //! When members were out of the ring.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,10 +9,13 @@ use redis_ring::placement::State;
 use tokio::task::AbortHandle;
 
 use crate::history::now;
+use crate::support::{SOON, eventually};
 
 /// Looks at the records all the time, until it is dropped.
 pub struct Fences {
     spans: Arc<Mutex<Vec<(u64, u64)>>>,
+    /// When the newest look began.
+    looked: Arc<AtomicU64>,
     task: AbortHandle,
 }
 
@@ -23,7 +27,8 @@ const BEFORE: u64 = 2_000_000_000;
 impl Fences {
     pub fn watch(store: Arc<Store>) -> Fences {
         let spans = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&spans);
+        let (seen, looked) = (Arc::clone(&spans), Arc::new(AtomicU64::new(0)));
+        let last = Arc::clone(&looked);
         let task = tokio::spawn(async move {
             let mut notes = Notes::default();
             loop {
@@ -35,15 +40,18 @@ impl Fences {
                     if let Some(from) = notes.note(begun, up, lives) {
                         seen.lock().unwrap_or_else(PoisonError::into_inner).push((from.saturating_sub(BEFORE), now()));
                     }
+                    last.store(begun, Ordering::Relaxed);
                 }
                 tokio::time::sleep(POLL).await;
             }
         });
-        Fences { spans, task: task.abort_handle() }
+        Fences { spans, looked, task: task.abort_handle() }
     }
 
     /// Those so far. One that lasts is there up to this moment.
-    pub fn so_far(&self) -> Vec<(u64, u64)> {
+    pub async fn so_far(&self) -> Vec<(u64, u64)> {
+        let now = now();
+        eventually(SOON * 3, "a look at the records", async || self.looked.load(Ordering::Relaxed) > now).await;
         let mut joined: Vec<(u64, u64)> = Vec::new();
         for (from, to) in self.spans.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             match joined.last_mut() {

@@ -17,7 +17,7 @@ use redis_ring::{RingClient, membership::records::MemberRecord};
 use tokio::sync::Mutex;
 
 use crate::fences::Fences;
-use crate::support::{FaultProxy, SOON, eventually, redis_with};
+use crate::support::{FaultProxy, SOON, eventually, eventually_some, redis_with};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_redis-ring");
 const FOUNDED_WITHIN: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ pub struct Ring {
     store: Arc<Store>,
     /// When members were out of it.
     pub fences: Fences,
-    _zookeeper: ZooKeeperServer,
+    zookeeper: ZooKeeperServer,
 }
 
 /// How a ring is made.
@@ -65,11 +65,16 @@ impl Ring {
         for number in 0..shape.members {
             members.push(Member::start(number, &url, shape, folder).await);
         }
-        let options = MembershipOptions { open_timeout: FOUNDED_WITHIN, ..MembershipOptions::default() };
+        // A session that no busy machine ends.
+        let options = MembershipOptions {
+            open_timeout: FOUNDED_WITHIN,
+            session_timeout: FOUNDED_WITHIN,
+            ..MembershipOptions::default()
+        };
         let store = Store::open(&url.parse::<RingUrl>().expect("a URL"), &options).await.expect("ZooKeeper");
         let store = Arc::new(store);
         let fences = Fences::watch(Arc::clone(&store));
-        let ring = Ring { url, members, store, fences, _zookeeper: zookeeper };
+        let ring = Ring { url, members, store, fences, zookeeper };
         let deadline = Instant::now() + FOUNDED_WITHIN;
         while let Err(why) = ring.whole().await {
             assert!(Instant::now() < deadline, "the ring is not founded: {why}");
@@ -120,6 +125,19 @@ impl Ring {
             }
         }
         Ok(())
+    }
+
+    /// All that it consists of.
+    pub fn processes(&self) -> Vec<u32> {
+        let of = |member: &Member| [member.server.pid(), Some(member.agent.pid())];
+        self.members.iter().flat_map(of).chain([self.zookeeper.pid()]).flatten().collect()
+    }
+
+    /// Which life of its data a member has.
+    pub async fn life(&self, member: usize) -> u64 {
+        let id = &self.members[member].id;
+        let life = async || self.store.snapshot().await.ok()?.member(id).map(|record| record.generation);
+        eventually_some(SOON * 3, "the record of a member", life).await
     }
 
     /// What `status` prints.

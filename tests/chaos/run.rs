@@ -49,7 +49,7 @@ const QUIET: Duration = Duration::from_millis(800);
 const POLL: Duration = Duration::from_millis(50);
 const HEALED_WITHIN: Duration = Duration::from_secs(60);
 /// How often a round is made that proves nothing.
-const TRIES: usize = 3;
+const TRIES: u32 = 3;
 /// How many of a few rounds may be made again; of many, a quarter.
 const MADE_AGAIN: usize = 3;
 
@@ -176,7 +176,7 @@ impl Run {
     /// Load, the faults one after the other, and all checks; once more if that proves nothing. `false` when it is no use to
     /// go on.
     pub async fn round(&mut self, planned: &[Planned], seed: u64) -> bool {
-        let mut tries = 1;
+        let (mut tries, rate) = (1, self.round.rate);
         let played = loop {
             let played = self.play(planned, seed, Duration::ZERO).await;
             let excuse = stalls::excuse(&played.findings.violations, &played.stalls);
@@ -186,7 +186,12 @@ impl Run {
             }
             self.made_again += 1;
             tries += 1;
+            // Whatever the machine could not do, it may do with less to do.
+            if played.findings.violations.iter().any(|violation| violation.kind != Kind::TooLittle) {
+                self.round.rate = rate / f64::from(tries);
+            }
         };
+        self.round.rate = rate;
         report::add(&mut self.results.rows, &played.ops, &played.windows, &played.findings);
         self.results.findings.add(played.findings);
         played.goes_on
@@ -226,7 +231,7 @@ impl Run {
         }
         let goes_on = findings.violations.is_empty();
         let settled = now();
-        let stalls = self.stalls.long();
+        let mut stalls = self.stalls.long();
         self.say("the load has ended");
         let mut ops: Vec<Op> = files.iter().flat_map(|file| history::read(file)).collect();
         let keys: BTreeMap<String, Workload> = ops.iter().map(|op| (op.key().to_owned(), op.workload)).collect();
@@ -235,12 +240,17 @@ impl Run {
         }
         ops.sort_by_key(|op| op.begun);
         let faults = windows.iter().map(Window::with_its_end).collect();
-        let cuts = windows.iter().filter(|window| window.cuts()).map(|window| self.cut(window, &keys)).collect();
-        let course = Course { settled, fenced: self.ring.fences.so_far(), faults, cuts };
+        let cuts = windows.iter().filter(|window| window.cuts(&stalls)).map(|window| self.cut(window, &keys)).collect();
+        stalls.extend(self.stalls.long());
+        // Who stood still meanwhile was later by as much.
+        let late = |(from, to): (u64, u64)| (from.saturating_sub(stalls::within(&stalls, from, to)), to);
+        let fenced = self.ring.fences.so_far().await.into_iter().map(late).collect();
+        let course = Course { settled, fenced, faults, cuts, stalls: stalls.clone() };
         findings.add(check::history(&ops, &course));
         if goes_on {
             self.compare(&keys, &mut findings).await;
         }
+        stalls.extend(self.stalls.long());
         self.say(&format!("{} operations are judged", ops.len()));
         self.met_traffic(&windows, &ops, &mut findings);
         if findings.violations.is_empty() {
@@ -270,9 +280,11 @@ impl Run {
 
     async fn one(&mut self, planned: &Planned) -> (Window, Result<(), String>) {
         let Planned { fault, member, client, length } = *planned;
+        let life = self.ring.life(member).await;
         let mut window = faults::make(fault, &self.ring, member, &self.clients, client, length).await;
         let healed = self.until_whole().await;
         window.whole = healed.clone().unwrap_or_else(|_| now());
+        window.outlived = self.ring.life(member).await == life;
         // A server that was killed is another process now.
         self.watch();
         let stall = self.stalls.longest();
@@ -296,8 +308,11 @@ impl Run {
     }
 
     fn watch(&self) {
-        let servers = self.ring.members.iter().filter_map(|member| member.server.pid());
-        self.stalls.of(self.clients.iter().map(Client::pid).chain(servers).collect());
+        // The proxies are in this process.
+        let mut processes = vec![std::process::id()];
+        processes.extend(self.clients.iter().map(Client::pid));
+        processes.extend(self.ring.processes());
+        self.stalls.of(processes);
     }
 
     /// Waits until the ring has been whole for a while, and says since when.

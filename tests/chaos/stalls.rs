@@ -1,6 +1,6 @@
 //! When the machine itself stood still, or had no processor for somebody: what takes long then is not the ring's doing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ pub struct Stalls(Arc<Mutex<Seen>>);
 struct Seen {
     watched: Vec<u32>,
     longest: Duration,
+    /// In one second.
+    most: Duration,
     /// From when to when somebody waited for long.
     long: Vec<(u64, u64)>,
 }
@@ -24,6 +26,9 @@ const TICK: Duration = Duration::from_millis(10);
 const LOOK: Duration = Duration::from_millis(100);
 /// Half as long again as a probe is waited for: a server seems to hang, and so does whoever probes it.
 const LONG: Duration = Duration::from_millis(150);
+/// Many short waits are as bad: so much of the last second. Alone on two cores, a run sees up to 0.8 s.
+const MUCH: Duration = Duration::from_millis(900);
+const OF: Duration = Duration::from_secs(1);
 /// What a stall makes late begins at most so long before it, or is met so long after it: a write and its fence.
 const REACHES: u64 = 2_000_000_000;
 
@@ -33,35 +38,41 @@ impl Stalls {
         let stalls = Arc::new(Mutex::default());
         let seen = Arc::downgrade(&stalls);
         std::thread::spawn(move || {
-            let (mut looked, mut waited) = (Instant::now(), HashMap::new());
+            let (mut looked, mut waits) = (Instant::now(), Waits::default());
             while let Some(seen) = seen.upgrade() {
                 let begun = Instant::now();
                 std::thread::sleep(TICK);
-                let mut longest = begun.elapsed().saturating_sub(TICK);
+                let late = begun.elapsed().saturating_sub(TICK);
+                let (mut longest, mut sum) = (late, Duration::ZERO);
                 if looked.elapsed() >= LOOK {
                     looked = Instant::now();
                     let watched = lock(&seen).watched.clone();
-                    longest = longest.max(longest_wait(watched, &mut waited));
+                    waits.look(&watched);
+                    longest = longest.max(waits.longest(LOOK));
+                    sum = waits.longest(OF);
                 }
                 let mut seen = lock(&seen);
                 seen.longest = seen.longest.max(longest);
-                if longest >= LONG {
+                seen.most = seen.most.max(sum);
+                let stalled = if sum >= MUCH { sum.max(longest) } else { longest };
+                if stalled >= LONG && (longest >= LONG || sum >= MUCH) {
                     let now = now();
-                    seen.long.push((now - longest.as_nanos() as u64, now));
+                    seen.long.push((now - stalled.as_nanos() as u64, now));
                 }
             }
         });
         Stalls(stalls)
     }
 
-    /// Whose waits count from now on. Of processes with several threads the first one does, so they should have one that matters.
+    /// Whose waits count from now on.
     pub fn of(&self, processes: Vec<u32>) {
         lock(&self.0).watched = processes;
     }
 
     /// The longest since it was asked for last.
     pub fn longest(&self) -> Stall {
-        Stall(std::mem::take(&mut lock(&self.0).longest))
+        let mut seen = lock(&self.0);
+        Stall { longest: std::mem::take(&mut seen.longest), most: std::mem::take(&mut seen.most) }
     }
 
     /// The long ones since it was asked for last.
@@ -74,29 +85,79 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The longest that a process waited since the last look. A wait counts when it has ended, so one may be longer than the time
-/// between two looks.
-fn longest_wait(processes: Vec<u32>, before: &mut HashMap<u32, Duration>) -> Duration {
-    let now: HashMap<u32, Duration> = processes.into_iter().filter_map(|pid| Some((pid, waited(pid)?))).collect();
-    let since = |(pid, now): (&u32, &Duration)| Some(now.saturating_sub(*before.get(pid)?));
-    let longest = now.iter().filter_map(since).max().unwrap_or_default();
-    *before = now;
-    longest
+/// What was seen in the last second, the oldest first.
+#[derive(Default)]
+struct Waits(VecDeque<(Instant, Waited)>);
+
+/// How long each thread has waited for a processor in its life; and each processor for the machine's other guests, where
+/// it is one of several, under numbers that no thread has.
+type Waited = HashMap<u32, Duration>;
+
+impl Waits {
+    fn look(&mut self, processes: &[u32]) {
+        let mut waited: Waited = processes.iter().flat_map(|process| threads(*process)).collect();
+        waited.extend(stolen());
+        self.0.push_back((Instant::now(), waited));
+        while self.0.get(1).is_some_and(|(then, _)| then.elapsed() >= OF) {
+            self.0.pop_front();
+        }
+    }
+
+    /// The longest that one has waited in so much of the last second. A wait counts when it has ended, so one may be longer.
+    fn longest(&self, of: Duration) -> Duration {
+        let Some((last, now)) = self.0.back() else { return Duration::ZERO };
+        let then = self.0.iter().rev().skip(1).find(|(then, _)| last.duration_since(*then) >= of).or(self.0.front());
+        let Some((_, then)) = then else { return Duration::ZERO };
+        let since = |(thread, now): (&u32, &Duration)| Some(now.saturating_sub(*then.get(thread)?));
+        now.iter().filter_map(since).max().unwrap_or_default()
+    }
 }
 
-/// How long a process has waited for a processor in its life.
-fn waited(pid: u32) -> Option<Duration> {
-    // Nanoseconds on a processor, nanoseconds waited for one, and how often.
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
-    stat.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
+fn threads(process: u32) -> Vec<(u32, Duration)> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
+    let waited = |task: std::fs::DirEntry| {
+        // Nanoseconds on a processor, nanoseconds waited for one, and how often.
+        let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let waited = stat.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)?;
+        Some((task.file_name().to_str()?.parse().ok()?, waited))
+    };
+    tasks.flatten().filter_map(waited).collect()
+}
+
+/// `cpuN user nice system idle iowait irq softirq steal`, in hundredths of a second.
+fn stolen() -> Vec<(u32, Duration)> {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let processor = |line: &str| {
+        let (number, times) = line.strip_prefix("cpu")?.split_once(' ')?;
+        let steal: u64 = times.split_whitespace().nth(7)?.parse().ok()?;
+        Some((u32::MAX - number.parse::<u32>().ok()?, Duration::from_millis(steal * 10)))
+    };
+    stat.lines().filter_map(processor).collect()
+}
+
+/// For how much of a time the machine stood still.
+pub fn within(stalls: &[(u64, u64)], from: u64, to: u64) -> u64 {
+    let clipped = stalls.iter().map(|stall| (stall.0.max(from), stall.1.min(to)));
+    let mut spans: Vec<(u64, u64)> = clipped.filter(|stall| stall.0 < stall.1).collect();
+    spans.sort_unstable();
+    let (mut sum, mut end) = (0, 0);
+    for (begun, ended) in spans {
+        sum += ended.saturating_sub(begun.max(end));
+        end = end.max(ended);
+    }
+    sum
 }
 
 /// How long somebody had to wait.
-pub struct Stall(Duration);
+pub struct Stall {
+    longest: Duration,
+    most: Duration,
+}
 
 impl fmt::Display for Stall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} s without a processor", self.0.as_secs_f64())
+        let [longest, most] = [self.longest, self.most].map(|wait| wait.as_secs_f64());
+        write!(f, "{longest:.2} s without a processor, {most:.2} s of one second")
     }
 }
 

@@ -5,9 +5,6 @@ use std::collections::HashMap;
 use super::{Course, Findings, Kind, missing, seconds};
 use crate::history::{Act, End, Op};
 
-/// How long copies may differ that writers in different processes have left so.
-const UNEQUAL: u64 = 1_000_000_000;
-
 /// Who was told that a lock is its own has it until it begins to give it back. Meanwhile nobody else is told so, every
 /// read sees its name, and giving it back removes it. Of a take without an answer nobody knows: it counts for neither.
 pub fn judge(findings: &mut Findings, ops: &[&Op], course: &Course) {
@@ -30,7 +27,7 @@ pub fn judge(findings: &mut Findings, ops: &[&Op], course: &Course) {
     for op in ops {
         match (op.act, &op.end) {
             (Act::Read, End::Number(Some(name))) => locks.seen(findings, op, *name, course),
-            (Act::Take(name), End::Taken(false)) if !locks.may_be_anothers(op, name) => {
+            (Act::Take(name), End::Taken(false)) if !locks.may_be_anothers(op, name, course) => {
                 findings.violated(Kind::Wrong, op, "refused, and nobody has it");
             }
             (Act::Release(name), End::Number(Some(0))) => locks.nothing_given_back(findings, op, name, course),
@@ -81,7 +78,7 @@ impl Locks<'_> {
             return;
         };
         let refused = take.end == End::Taken(false);
-        if refused && op.begun <= take.ended + UNEQUAL && course.fenced_during(&[take]) {
+        if refused && course.may_differ(take.ended, op.begun) && course.fenced_during(&[take]) {
             // The answer is that of the next primary, and the copies are made equal when the key holds still.
             *findings.measured.entry("locks seen before they were refused, at a fence").or_default() += 1;
         } else if take.is_failed() || refused {
@@ -94,9 +91,9 @@ impl Locks<'_> {
         }
     }
 
-    fn may_be_anothers(&self, op: &Op, own: u64) -> bool {
+    fn may_be_anothers(&self, op: &Op, own: u64, course: &Course) -> bool {
         self.possible.iter().any(|(name, take)| {
-            let over = take.end == End::Taken(false) && take.ended + UNEQUAL < op.begun;
+            let over = take.end == End::Taken(false) && !course.may_differ(take.ended, op.begun);
             let taken = *name != own && take.begun <= op.ended && !over;
             taken && !self.releases(*name).iter().any(|release| release.is_done() && release.ended <= op.begun)
         })
@@ -110,7 +107,9 @@ impl Locks<'_> {
         if !taken || repeated {
             return;
         }
-        if course.repeats(op) {
+        if op.again {
+            *findings.measured.entry("locks given back twice by their own client").or_default() += 1;
+        } else if course.repeats(op) {
             *findings.measured.entry("locks given back that were gone already, during a fault").or_default() += 1;
         } else {
             findings.violated(Kind::Lost, op, "given back, and it was not there");

@@ -10,6 +10,7 @@ pub mod proof;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Act, End, Op, Workload};
+use crate::stalls;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug)]
@@ -82,6 +83,11 @@ pub fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
+/// How long copies may differ that writers in different processes have left so.
+const UNEQUAL: u64 = 1_000_000_000;
+/// However long the machine stands still, this much longer at the most.
+const MOST_LATE: u64 = 5_000_000_000;
+
 /// What the judges know beside the operations.
 #[derive(Clone, Debug, Default)]
 pub struct Course {
@@ -94,6 +100,8 @@ pub struct Course {
     /// time.
     pub faults: Vec<(u64, u64)>,
     pub cuts: Vec<Cut>,
+    /// When the machine stood still.
+    pub stalls: Vec<(u64, u64)>,
 }
 
 /// When connections to a server that lives were lost: what was sent to it, and cannot run twice, is unknown.
@@ -111,6 +119,11 @@ impl Course {
     /// Whether the same member may have been taken out while each of these was under way, or just before.
     fn fenced_during(&self, ops: &[&Op]) -> bool {
         self.fenced.iter().any(|(from, to)| ops.iter().all(|op| op.begun <= *to && op.ended >= *from))
+    }
+
+    /// Whether copies may differ still that writers in different processes have left so at a moment.
+    fn may_differ(&self, since: u64, now: u64) -> bool {
+        now <= since + UNEQUAL + stalls::within(&self.stalls, since, now).min(MOST_LATE)
     }
 
     fn repeats(&self, op: &Op) -> bool {

@@ -34,7 +34,13 @@ struct Case {
 pub fn run() {
     for Case { what, workload, mut ops, found } in cases() {
         ops.iter_mut().for_each(|op| op.workload = workload);
-        let course = Course { settled: SETTLED, fenced: vec![FENCED], faults: vec![FAULT], cuts: Vec::new() };
+        let course = Course {
+            settled: SETTLED,
+            fenced: vec![FENCED],
+            faults: vec![FAULT],
+            cuts: Vec::new(),
+            stalls: Vec::new(),
+        };
         let findings = history(&ops, &course);
         let mut kinds: Vec<Kind> = findings.violations.iter().map(|violation| violation.kind).collect();
         // Most of those that fail do so to be found in another way.
@@ -72,7 +78,7 @@ fn what_nobody_knows_is_rare() {
         let keys = [String::from("k")].into();
         let cut = Cut { from: FAULT.0, to: FAULT.1, client: Some(0), keys };
         let cuts = vec![cut];
-        let course = Course { settled: SETTLED, fenced: vec![FENCED], faults: vec![FAULT], cuts };
+        let course = Course { settled: SETTLED, fenced: vec![FENCED], faults: vec![FAULT], cuts, stalls: Vec::new() };
         history(unknown, &course).violations.len()
     };
     let count = |begun| Op { workload: Workload::Counter, ..unknown(Act::Add, begun) };
@@ -106,6 +112,11 @@ fn rounds_are_made_again_for_a_reason() {
         assert!(!excuses(&[kind], &then), "{kind:?}");
     }
     assert!(!excuses(&[], &then), "nothing");
+    let stalls = [(5, 9), (7, 12), (20, 30)];
+    assert_eq!([(0, 4), (8, 10), (6, 25), (13, 19)].map(|(from, to)| stalls::within(&stalls, from, to)), [0, 2, 11, 0]);
+    // Copies may differ for a second, and for as long as the machine stood still meanwhile.
+    let course = Course { stalls: vec![(10 * S, 13 * S)], ..Course::default() };
+    assert!(course.may_differ(9 * S, 13 * S) && !course.may_differ(9 * S, 14 * S) && !course.may_differ(S, 3 * S));
 }
 
 /// All follows from the seed and the round's number, and the cycle meets every member.
@@ -324,6 +335,7 @@ fn locks(case: &mut impl FnMut(&'static str, Workload, Vec<Op>, Option<Kind>)) {
     case("refused, and nobody has it", vec![take(1, 0), release(1, 2), refused(2, 4)], Some(Kind::Wrong));
     case("gone while it is held", vec![take(1, 0), read(2, None), release(1, 4)], Some(Kind::Wrong));
     case("not there to be given back", vec![take(1, 0), removed(1, 2, 0)], Some(Kind::Lost));
+    case("not there, and it ran again", vec![take(1, 0), Op { again: true, ..removed(1, 2, 0) }], None);
     case("not there, in a fault", vec![take(1, 797), removed(1, 800, 0)], None);
     case("not there, at a fence", vec![take(1, 897), removed(1, 900, 0)], None);
     let given_back = |again| Op { again, ..op(Act::Release(1), 800, 806, End::Number(Some(1))) };
