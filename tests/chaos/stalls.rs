@@ -91,13 +91,39 @@ struct Waits(VecDeque<(Instant, Waited)>);
 
 /// How long each thread has waited for a processor in its life; and each processor for the machine's other guests, where
 /// it is one of several, under numbers that no thread has.
-type Waited = HashMap<u32, Duration>;
+type Waited = HashMap<u32, Wait>;
+
+#[derive(Clone, Copy, Default)]
+struct Wait {
+    /// What the kernel says, which may be more than there was.
+    told: Duration,
+    believed: Duration,
+    /// It had something to do: it ran, or waited.
+    runnable: bool,
+}
+
+impl Wait {
+    /// `self` at a look, so long after `before` was seen. Linux sometimes counts the sleep of a thread as a wait (seen of 6.x:
+    /// seconds of a parked worker beside idle processors). Who slept at the last look cannot have waited longer than since.
+    fn after(self, before: Wait, since: Duration) -> Wait {
+        let more = self.told.saturating_sub(before.told);
+        let can_be = before.runnable || more <= since;
+        Wait { believed: before.believed + if can_be { more } else { Duration::ZERO }, ..self }
+    }
+}
 
 impl Waits {
     fn look(&mut self, processes: &[u32]) {
+        let begun = Instant::now();
         let mut waited: Waited = processes.iter().flat_map(|process| threads(*process)).collect();
         waited.extend(stolen());
-        self.0.push_back((Instant::now(), waited));
+        if let Some((then, before)) = self.0.back() {
+            let since = then.elapsed();
+            for (thread, wait) in &mut waited {
+                *wait = before.get(thread).map_or(*wait, |before| wait.after(*before, since));
+            }
+        }
+        self.0.push_back((begun, waited));
         while self.0.get(1).is_some_and(|(then, _)| then.elapsed() >= OF) {
             self.0.pop_front();
         }
@@ -108,29 +134,33 @@ impl Waits {
         let Some((last, now)) = self.0.back() else { return Duration::ZERO };
         let then = self.0.iter().rev().skip(1).find(|(then, _)| last.duration_since(*then) >= of).or(self.0.front());
         let Some((_, then)) = then else { return Duration::ZERO };
-        let since = |(thread, now): (&u32, &Duration)| Some(now.saturating_sub(*then.get(thread)?));
+        let since = |(thread, now): (&u32, &Wait)| Some(now.believed.saturating_sub(then.get(thread)?.believed));
         now.iter().filter_map(since).max().unwrap_or_default()
     }
 }
 
-fn threads(process: u32) -> Vec<(u32, Duration)> {
+fn threads(process: u32) -> Vec<(u32, Wait)> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
     let waited = |task: std::fs::DirEntry| {
+        // `tid (name) state …`, where the name may hold anything.
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        let runnable = stat.rsplit_once(") ")?.1.starts_with('R');
         // Nanoseconds on a processor, nanoseconds waited for one, and how often.
         let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        let waited = stat.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)?;
-        Some((task.file_name().to_str()?.parse().ok()?, waited))
+        let told = stat.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)?;
+        Some((task.file_name().to_str()?.parse().ok()?, Wait { told, runnable, ..Wait::default() }))
     };
     tasks.flatten().filter_map(waited).collect()
 }
 
 /// `cpuN user nice system idle iowait irq softirq steal`, in hundredths of a second.
-fn stolen() -> Vec<(u32, Duration)> {
+fn stolen() -> Vec<(u32, Wait)> {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let processor = |line: &str| {
         let (number, times) = line.strip_prefix("cpu")?.split_once(' ')?;
         let steal: u64 = times.split_whitespace().nth(7)?.parse().ok()?;
-        Some((u32::MAX - number.parse::<u32>().ok()?, Duration::from_millis(steal * 10)))
+        let told = Duration::from_millis(steal * 10);
+        Some((u32::MAX - number.parse::<u32>().ok()?, Wait { told, runnable: true, ..Wait::default() }))
     };
     stat.lines().filter_map(processor).collect()
 }
