@@ -7,7 +7,8 @@ use super::row::{Kind, Row};
 use super::table::ROWS;
 
 /// The row of a command, or of a subcommand written as `config|get`, in any case. It allocates nothing.
-#[inline]
+// Always: every command passes here, and the call would be a good part of the cost.
+#[inline(always)]
 #[must_use]
 pub fn lookup(name: &[u8]) -> Option<&'static Row> {
     let word = word_of(name);

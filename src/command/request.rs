@@ -195,7 +195,8 @@ pub enum Rewrite {
 /// # Errors
 ///
 /// [`Refusal`] for a command that the ring does not serve, or not yet, or not so.
-#[inline]
+// Always: what it returns need not go through memory then, and every command passes here.
+#[inline(always)]
 pub fn plan(cmd: &Cmd) -> Result<Plan<'_>, Refusal> {
     let mut rest = words(cmd);
     let count = rest.len();
